@@ -1,0 +1,1 @@
+"""Sources of the voice: files, microphone, system audio, pushed PCM."""

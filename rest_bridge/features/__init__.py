@@ -1,0 +1,1 @@
+"""Speech features: log-mel and the SpeechAE encoder."""

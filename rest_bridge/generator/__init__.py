@@ -1,0 +1,1 @@
+"""From audio tokens to motion latents (A2V-DiT) and from latents to frames (decoder)."""

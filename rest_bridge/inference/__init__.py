@@ -1,0 +1,1 @@
+"""The model package, its ONNX sessions and explicit state. Knows nothing of audio or faces."""

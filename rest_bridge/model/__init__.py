@@ -1,0 +1,1 @@
+"""Networks in torch (extra `train`); nothing in the runtime imports this package."""

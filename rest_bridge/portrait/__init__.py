@@ -1,0 +1,1 @@
+"""From any portrait to an avatar: landmarks, fitted head, painted reference, base flow."""

@@ -1,0 +1,1 @@
+"""Where frames and voice go: ZeroMQ, preview page, recorder, virtual camera, voice output."""

@@ -1,0 +1,1 @@
+"""Renderers of training faces with true flow, landmarks and rig values."""

@@ -1,0 +1,84 @@
+"""ONNX Runtime sessions: which provider, how many threads, and one clear sentence if it is missing."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rest_bridge.errors import PackageError
+from rest_bridge.types import Array
+
+log = logging.getLogger(__name__)
+
+_GPU_PROVIDERS: Final = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider")
+_MISSING: Final = (
+    "ONNX Runtime is not installed, so no model can run; install it with "
+    '`pip install "rest-bridge[cpu]"` (any machine) or `pip install "rest-bridge[gpu]"` '
+    "(NVIDIA), one of the two only."
+)
+
+
+def import_onnxruntime() -> Any:  # noqa: ANN401 - the module has no usable stubs
+    """Return the onnxruntime module.
+
+    Raises:
+        PackageError: neither onnxruntime nor onnxruntime-gpu is installed.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 - optional extra, and slow to import
+    except ImportError as error:
+        raise PackageError(_MISSING) from error
+    onnxruntime.set_default_logger_severity(3)  # a CPU-only machine prints no CUDA warnings
+    return onnxruntime
+
+
+class Session:
+    """One loaded graph. Runs on the CPU unless another provider is asked for and works."""
+
+    def __init__(self, path: Path, *, threads: int = 1, provider: str = "cpu") -> None:
+        """Load a graph.
+
+        Args:
+            path: the .onnx file.
+            threads: intra-op threads. One is steadier than two on a busy laptop
+                (STUDY-DECODER section 5).
+            provider: "cpu", or "auto" to try the GPU providers this build has.
+
+        Raises:
+            PackageError: ONNX Runtime is missing or refuses the file.
+        """
+        ort = import_onnxruntime()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        wanted = ["CPUExecutionProvider"]
+        if provider == "auto":
+            built_in = ort.get_available_providers()
+            wanted = [p for p in _GPU_PROVIDERS if p in built_in] + wanted
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=wanted)
+        except Exception as error:  # ORT raises many types of its own
+            raise PackageError(
+                f"ONNX Runtime cannot load the graph {path.name} ({error}); the model package is "
+                f"damaged or made for another version: reinstall rest_bridge. {path}"
+            ) from error
+        self.provider: str = self._session.get_providers()[0]
+        self.input_names: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
+        self.output_names: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Run the graph.
+
+        Args:
+            inputs: an array for each name in `input_names`.
+            outputs: names to return; all if None.
+
+        Returns:
+            Name -> array for each output asked for.
+        """
+        names = list(outputs) if outputs is not None else list(self.output_names)
+        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))

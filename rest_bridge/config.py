@@ -1,0 +1,285 @@
+"""What a person may choose: sections and keys of a configuration, with units, ranges, defaults.
+
+The lowest layer: it knows no devices, no model and no files of its own. Reading files, environment
+variables and options is `config_sources`; writing a commented file is `config_text`.
+Every key has a description, every number a unit and a range: `config init` prints them.
+"""
+
+import re
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from rest_bridge.types import FRAME_RATE_HZ
+
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+_COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def _check_colour(value: str) -> str:
+    if value == "transparent" or _COLOUR.fullmatch(value):
+        return value.lower()
+    raise ValueError('must be "transparent" or a colour like "#00b140"')
+
+
+def _check_opaque(value: str) -> str:
+    if _COLOUR.fullmatch(value):
+        return value.lower()
+    raise ValueError('must be a colour like "#00b140": this output has no transparency')
+
+
+def _check_endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme != "tcp" or not parts.hostname or not port:
+        raise ValueError('must look like "tcp://127.0.0.1:5570" with a port from 1 to 65535')
+    return value
+
+
+Colour = Annotated[str, AfterValidator(_check_colour)]
+OpaqueColour = Annotated[str, AfterValidator(_check_opaque)]
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+
+
+class Section(BaseModel):
+    """A table of the file; frozen, and it refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class AvatarSection(Section):
+    """The face."""
+
+    picture: str = Field(
+        "default",
+        description="The face: name of a built-in one (see `rest-bridge avatar list`), a picture "
+        "(png, jpg, webp, ...) or an avatar file (.npz) made by `rest-bridge avatar import`.",
+    )
+    landmarks: str = Field(
+        "",
+        description="File with 66 landmarks [[x, y], ...] in pixels of the picture (json), where "
+        "the automatic ones err. Empty: found automatically.",
+    )
+
+
+class ModelSection(Section):
+    """The trained networks and what computes them."""
+
+    package: str = Field(
+        "", description="Folder of the model package. Empty: the one that came with rest_bridge."
+    )
+    provider: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="What computes: auto takes CUDA where it works, else the CPU."
+    )
+    threads: int = Field(
+        1, ge=1, le=64, description="CPU threads of each network; 1 is best up to 512 pixels."
+    )
+
+
+class AudioSection(Section):
+    """The voice that the face speaks with."""
+
+    source: str = Field(
+        "mic",
+        description="Where the voice comes from: mic, system (what the computer plays), push (PCM "
+        "sent to endpoints.audio_in), the name of a device (see `rest-bridge devices`), or a file.",
+    )
+    gain_db: float = Field(0.0, ge=-40, le=40, description="Gain before anything else, decibels.")
+    loop: bool = Field(False, description="Start a file again when it has ended.")
+    latency_ms: int = Field(
+        40, ge=10, le=500, description="Latency asked of the sound device, milliseconds."
+    )
+
+
+class OutputSection(Section):
+    """The picture that is generated."""
+
+    width: int = Field(512, ge=64, le=4096, multiple_of=2, description="Width, pixels, even.")
+    height: int = Field(512, ge=64, le=4096, multiple_of=2, description="Height, pixels, even.")
+    fps: int = Field(
+        FRAME_RATE_HZ,
+        ge=FRAME_RATE_HZ,
+        le=FRAME_RATE_HZ,
+        description="Frames per second; this version generates 25.",
+    )
+
+
+class EndpointsSection(Section):
+    """ZeroMQ addresses (plugins/PROTOCOL.md)."""
+
+    enabled: bool = Field(True, description="Publish frames, rig values, voice and events.")
+    frames: Endpoint = Field(
+        "tcp://127.0.0.1:5570", description="Frames: XPUB, lossy, newest first."
+    )
+    events: Endpoint = Field(
+        "tcp://127.0.0.1:5571", description="Rig values, delayed voice, events, statistics: PUB."
+    )
+    control: Endpoint = Field("tcp://127.0.0.1:5572", description="Commands and replies: ROUTER.")
+    audio_in: Endpoint = Field(
+        "tcp://127.0.0.1:5573", description='Pushed PCM, opened with audio.source = "push".'
+    )
+    insecure: bool = Field(
+        False,
+        description="Allow addresses other than this computer's own. Anyone on that network can "
+        "then watch and steer; there is no encryption.",
+    )
+
+    @model_validator(mode="after")
+    def _loopback_unless_insecure(self) -> "EndpointsSection":
+        for name in ("frames", "events", "control", "audio_in"):
+            value = str(getattr(self, name))
+            if not self.insecure and urlsplit(value).hostname not in LOOPBACK_HOSTS:
+                raise ValueError(
+                    f'{name} = "{value}" can be reached from other computers; use 127.0.0.1, '
+                    "or set endpoints.insecure = true if that is what you want"
+                )
+        return self
+
+
+class PreviewSection(Section):
+    """The page that shows the face in a browser or as an OBS browser source."""
+
+    enabled: bool = Field(True, description="Serve the preview page.")
+    port: int = Field(5580, ge=1, le=65535, description="Port on 127.0.0.1.")
+    open_browser: bool = Field(False, description="Open the page when the daemon starts.")
+    token: str = Field(
+        "",
+        max_length=128,
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="Secret in the page's address. Empty: a new one at every start; set one to "
+        "keep an OBS browser source valid.",
+    )
+
+
+class CameraSection(Section):
+    """The virtual camera (extra `cam`)."""
+
+    enabled: bool = Field(False, description="Send to a virtual camera.")
+    device: str = Field(
+        "", description='Device, like "/dev/video10" or "OBS Virtual Camera". Empty: the first.'
+    )
+    backend: Literal["", "obs", "unitycapture", "v4l2loopback"] = Field(
+        "", description="Empty: the first that works."
+    )
+    width: int = Field(1280, ge=64, le=4096, multiple_of=4, description="Width, pixels, by 4.")
+    height: int = Field(720, ge=64, le=4096, multiple_of=2, description="Height, pixels, even.")
+    fps: int = Field(30, ge=5, le=60, description="Frames per second; the last one is repeated.")
+    background: OpaqueColour = Field(
+        "#00b140", description="Colour behind the face; cameras have no transparency."
+    )
+
+
+class RecordingSection(Section):
+    """Recording what is shown and heard."""
+
+    path: str = Field(
+        "",
+        description="File to write; its ending chooses the format: .mp4 (H.264 + AAC), .webm "
+        "(VP9 + Opus, transparent), .mov (ProRes 4444, transparent). Empty: no recording.",
+    )
+    background: OpaqueColour = Field(
+        "#202428", description="Colour behind the face in formats without transparency."
+    )
+
+
+class VoiceOutSection(Section):
+    """The voice, delayed by exactly as much as the picture."""
+
+    device: str = Field(
+        "",
+        description="Output device by name, or default (see `rest-bridge devices`). Empty: none.",
+    )
+    gain_db: float = Field(0.0, ge=-40, le=20, description="Gain, decibels.")
+    offset_ms: int = Field(
+        0,
+        ge=-200,
+        le=1000,
+        description="Extra delay of this output against the picture, milliseconds.",
+    )
+
+
+class GeneratorSection(Section):
+    """How the motion is generated."""
+
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Same seed and voice: same frames. Any whole number."
+    )
+    steps: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="Denoising steps per chunk; more is finer and slower. 0: the model's own.",
+    )
+    chunk: int = Field(
+        1,
+        ge=1,
+        le=12,
+        description="Latent frames of 80 milliseconds generated together; 1 has least latency.",
+    )
+
+
+class LoggingSection(Section):
+    """What is written about a run; never the voice or the picture."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="Least important message that is still shown."
+    )
+    file: str = Field("", description="Also write messages to this file. Empty: only stderr.")
+
+
+class Config(Section):
+    """All sections. `Config()` holds the defaults.
+
+    Attributes:
+        avatar: the face.
+        model: networks and what computes them.
+        audio: the voice in.
+        output: size and rate of the picture.
+        endpoints: ZeroMQ addresses.
+        preview: page for browsers.
+        camera: virtual camera.
+        recording: file out.
+        voice_out: delayed voice.
+        generator: seed, steps, chunk.
+        logging: level and file.
+    """
+
+    avatar: AvatarSection = AvatarSection()
+    model: ModelSection = ModelSection()
+    audio: AudioSection = AudioSection()
+    output: OutputSection = OutputSection()
+    endpoints: EndpointsSection = EndpointsSection()
+    preview: PreviewSection = PreviewSection()
+    camera: CameraSection = CameraSection()
+    recording: RecordingSection = RecordingSection()
+    voice_out: VoiceOutSection = VoiceOutSection()
+    generator: GeneratorSection = GeneratorSection()
+    logging: LoggingSection = LoggingSection()
+
+
+def sections() -> dict[str, type[Section]]:
+    """Return the section classes by name, in the order of the file."""
+    found: dict[str, type[Section]] = {}
+    for name, field in Config.model_fields.items():
+        assert isinstance(field.annotation, type)
+        assert issubclass(field.annotation, Section)
+        found[name] = field.annotation
+    return found
+
+
+def key_names() -> list[str]:
+    """Return every key as "section.key", in the order of the file."""
+    return [f"{s}.{key}" for s, cls in sections().items() for key in cls.model_fields]
+
+
+def number_range(section: str, key: str) -> tuple[Any, Any] | None:
+    """Return the allowed (lowest, highest) of a numeric key, or None for other keys."""
+    low = high = None
+    for rule in sections()[section].model_fields[key].metadata:
+        low = getattr(rule, "ge", low)
+        high = getattr(rule, "le", high)
+    return None if low is None or high is None else (low, high)

@@ -55,12 +55,12 @@ class AvatarSection(Section):
     """The face."""
 
     picture: str = Field(
-        "default",
+        default="default",
         description="The face: name of a built-in one (see `rest-bridge avatar list`), a picture "
         "(png, jpg, webp, ...) or an avatar file (.npz) made by `rest-bridge avatar import`.",
     )
     landmarks: str = Field(
-        "",
+        default="",
         description="File with 66 landmarks [[x, y], ...] in pixels of the picture (json), where "
         "the automatic ones err. Empty: found automatically.",
     )
@@ -70,13 +70,17 @@ class ModelSection(Section):
     """The trained networks and what computes them."""
 
     package: str = Field(
-        "", description="Folder of the model package. Empty: the one that came with rest_bridge."
+        default="",
+        description="Folder of the model package. Empty: the one that came with rest_bridge.",
     )
     provider: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="What computes: auto takes CUDA where it works, else the CPU."
+        default="auto", description="What computes: auto takes CUDA where it works, else the CPU."
     )
     threads: int = Field(
-        1, ge=1, le=64, description="CPU threads of each network; 1 is best up to 512 pixels."
+        default=1,
+        ge=1,
+        le=64,
+        description="CPU threads of each network; 1 is best up to 512 pixels.",
     )
 
 
@@ -84,24 +88,30 @@ class AudioSection(Section):
     """The voice that the face speaks with."""
 
     source: str = Field(
-        "mic",
+        default="mic",
         description="Where the voice comes from: mic, system (what the computer plays), push (PCM "
         "sent to endpoints.audio_in), the name of a device (see `rest-bridge devices`), or a file.",
     )
-    gain_db: float = Field(0.0, ge=-40, le=40, description="Gain before anything else, decibels.")
-    loop: bool = Field(False, description="Start a file again when it has ended.")
+    gain_db: float = Field(
+        default=0.0, ge=-40, le=40, description="Gain before anything else, decibels."
+    )
+    loop: bool = Field(default=False, description="Start a file again when it has ended.")
     latency_ms: int = Field(
-        40, ge=10, le=500, description="Latency asked of the sound device, milliseconds."
+        default=40, ge=10, le=500, description="Latency asked of the sound device, milliseconds."
     )
 
 
 class OutputSection(Section):
     """The picture that is generated."""
 
-    width: int = Field(512, ge=64, le=4096, multiple_of=2, description="Width, pixels, even.")
-    height: int = Field(512, ge=64, le=4096, multiple_of=2, description="Height, pixels, even.")
+    width: int = Field(
+        default=512, ge=64, le=4096, multiple_of=2, description="Width, pixels, even."
+    )
+    height: int = Field(
+        default=512, ge=64, le=4096, multiple_of=2, description="Height, pixels, even."
+    )
     fps: int = Field(
-        FRAME_RATE_HZ,
+        default=FRAME_RATE_HZ,
         ge=FRAME_RATE_HZ,
         le=FRAME_RATE_HZ,
         description="Frames per second; this version generates 25.",
@@ -111,19 +121,22 @@ class OutputSection(Section):
 class EndpointsSection(Section):
     """ZeroMQ addresses (plugins/PROTOCOL.md)."""
 
-    enabled: bool = Field(True, description="Publish frames, rig values, voice and events.")
+    enabled: bool = Field(default=True, description="Publish frames, rig values, voice and events.")
     frames: Endpoint = Field(
-        "tcp://127.0.0.1:5570", description="Frames: XPUB, lossy, newest first."
+        default="tcp://127.0.0.1:5570", description="Frames: XPUB, lossy, newest first."
     )
     events: Endpoint = Field(
-        "tcp://127.0.0.1:5571", description="Rig values, delayed voice, events, statistics: PUB."
+        default="tcp://127.0.0.1:5571",
+        description="Rig values, delayed voice, events, statistics: PUB.",
     )
-    control: Endpoint = Field("tcp://127.0.0.1:5572", description="Commands and replies: ROUTER.")
+    control: Endpoint = Field(
+        default="tcp://127.0.0.1:5572", description="Commands and replies: ROUTER."
+    )
     audio_in: Endpoint = Field(
-        "tcp://127.0.0.1:5573", description='Pushed PCM, opened with audio.source = "push".'
+        default="tcp://127.0.0.1:5573", description='Pushed PCM, opened with audio.source = "push".'
     )
     insecure: bool = Field(
-        False,
+        default=False,
         description="Allow addresses other than this computer's own. Anyone on that network can "
         "then watch and steer; there is no encryption.",
     )
@@ -143,11 +156,11 @@ class EndpointsSection(Section):
 class PreviewSection(Section):
     """The page that shows the face in a browser or as an OBS browser source."""
 
-    enabled: bool = Field(True, description="Serve the preview page.")
-    port: int = Field(5580, ge=1, le=65535, description="Port on 127.0.0.1.")
-    open_browser: bool = Field(False, description="Open the page when the daemon starts.")
+    enabled: bool = Field(default=True, description="Serve the preview page.")
+    port: int = Field(default=5580, ge=1, le=65535, description="Port on 127.0.0.1.")
+    open_browser: bool = Field(default=False, description="Open the page when the daemon starts.")
     token: str = Field(
-        "",
+        default="",
         max_length=128,
         pattern=r"^[A-Za-z0-9_-]*$",
         description="Secret in the page's address. Empty: a new one at every start; set one to "
@@ -158,18 +171,25 @@ class PreviewSection(Section):
 class CameraSection(Section):
     """The virtual camera (extra `cam`)."""
 
-    enabled: bool = Field(False, description="Send to a virtual camera.")
+    enabled: bool = Field(default=False, description="Send to a virtual camera.")
     device: str = Field(
-        "", description='Device, like "/dev/video10" or "OBS Virtual Camera". Empty: the first.'
+        default="",
+        description='Device, like "/dev/video10" or "OBS Virtual Camera". Empty: the first.',
     )
     backend: Literal["", "obs", "unitycapture", "v4l2loopback"] = Field(
-        "", description="Empty: the first that works."
+        default="", description="Empty: the first that works."
     )
-    width: int = Field(1280, ge=64, le=4096, multiple_of=4, description="Width, pixels, by 4.")
-    height: int = Field(720, ge=64, le=4096, multiple_of=2, description="Height, pixels, even.")
-    fps: int = Field(30, ge=5, le=60, description="Frames per second; the last one is repeated.")
+    width: int = Field(
+        default=1280, ge=64, le=4096, multiple_of=4, description="Width, pixels, by 4."
+    )
+    height: int = Field(
+        default=720, ge=64, le=4096, multiple_of=2, description="Height, pixels, even."
+    )
+    fps: int = Field(
+        default=30, ge=5, le=60, description="Frames per second; the last one is repeated."
+    )
     background: OpaqueColour = Field(
-        "#00b140", description="Colour behind the face; cameras have no transparency."
+        default="#00b140", description="Colour behind the face; cameras have no transparency."
     )
 
 
@@ -177,12 +197,12 @@ class RecordingSection(Section):
     """Recording what is shown and heard."""
 
     path: str = Field(
-        "",
+        default="",
         description="File to write; its ending chooses the format: .mp4 (H.264 + AAC), .webm "
         "(VP9 + Opus, transparent), .mov (ProRes 4444, transparent). Empty: no recording.",
     )
     background: OpaqueColour = Field(
-        "#202428", description="Colour behind the face in formats without transparency."
+        default="#202428", description="Colour behind the face in formats without transparency."
     )
 
 
@@ -190,12 +210,12 @@ class VoiceOutSection(Section):
     """The voice, delayed by exactly as much as the picture."""
 
     device: str = Field(
-        "",
+        default="",
         description="Output device by name, or default (see `rest-bridge devices`). Empty: none.",
     )
-    gain_db: float = Field(0.0, ge=-40, le=20, description="Gain, decibels.")
+    gain_db: float = Field(default=0.0, ge=-40, le=20, description="Gain, decibels.")
     offset_ms: int = Field(
-        0,
+        default=0,
         ge=-200,
         le=1000,
         description="Extra delay of this output against the picture, milliseconds.",
@@ -206,16 +226,19 @@ class GeneratorSection(Section):
     """How the motion is generated."""
 
     seed: int = Field(
-        0, ge=0, le=2**31 - 1, description="Same seed and voice: same frames. Any whole number."
+        default=0,
+        ge=0,
+        le=2**31 - 1,
+        description="Same seed and voice: same frames. Any whole number.",
     )
     steps: int = Field(
-        0,
+        default=0,
         ge=0,
         le=32,
         description="Denoising steps per chunk; more is finer and slower. 0: the model's own.",
     )
     chunk: int = Field(
-        1,
+        default=1,
         ge=1,
         le=12,
         description="Latent frames of 80 milliseconds generated together; 1 has least latency.",
@@ -226,9 +249,11 @@ class LoggingSection(Section):
     """What is written about a run; never the voice or the picture."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="Least important message that is still shown."
+        default="warning", description="Least important message that is still shown."
     )
-    file: str = Field("", description="Also write messages to this file. Empty: only stderr.")
+    file: str = Field(
+        default="", description="Also write messages to this file. Empty: only stderr."
+    )
 
 
 class Config(Section):

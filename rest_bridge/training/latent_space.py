@@ -36,13 +36,9 @@ ARKIT_SCALE: Final = 0.3
 def rig_groups() -> dict[str, tuple[list[int], list[int]]]:
     """Return group -> (rig indices, grid cells); cells count row by row from the top left."""
     pose = [RIG_NAMES.index(n) for n in POSE_NAMES]
-    eyes = [
-        RIG_NAMES.index(n) for n in ARKIT_NAMES if n.startswith(("eye", "brow", "noseSneer"))
-    ]
+    eyes = [RIG_NAMES.index(n) for n in ARKIT_NAMES if n.startswith(("eye", "brow", "noseSneer"))]
     mouth = [
-        RIG_NAMES.index(n)
-        for n in ARKIT_NAMES
-        if n.startswith(("jaw", "mouth", "cheek", "tongue"))
+        RIG_NAMES.index(n) for n in ARKIT_NAMES if n.startswith(("jaw", "mouth", "cheek", "tongue"))
     ]
     return {
         "pose": (pose, list(range(16))),

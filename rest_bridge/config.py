@@ -73,8 +73,8 @@ class ModelSection(Section):
         default="",
         description="Folder of the model package. Empty: the one that came with rest_bridge.",
     )
-    provider: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="What computes: auto takes CUDA where it works, else the CPU."
+    provider: Literal["auto", "cpu"] = Field(
+        default="auto", description="What computes: auto takes a GPU where one works."
     )
     threads: int = Field(
         default=1,

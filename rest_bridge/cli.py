@@ -1,0 +1,103 @@
+"""The `rest-bridge` command: names the sub-commands and turns every error into one sentence.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C.
+"""
+
+import errno
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from rest_bridge import __version__
+from rest_bridge.commands import configuration
+from rest_bridge.commands.console import ExitCode, out, print_error
+from rest_bridge.errors import ConfigError, RestBridgeError
+
+app = typer.Typer(
+    name="rest-bridge",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="One portrait and a live voice in, a talking face out. Start with: rest-bridge demo",
+)
+app.add_typer(configuration.app, name="config")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"rest-bridge {__version__}", markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(  # pyright: ignore[reportUnusedFunction] - typer calls it
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and all log messages.")
+    ] = False,
+) -> None:
+    del version
+    level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors are printed, never raised."""
+    words = [word for word in arguments if word != "--debug"]
+    debug = len(words) != len(arguments)  # so that it may stand anywhere in the line
+    try:
+        result = app(["--debug", *words] if debug else words, standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the top of the program: every error ends here
+        if debug:
+            traceback.print_exc()
+        return _report(error, debug=debug)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def main() -> NoReturn:
+    """Run the process's own command line and exit."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # `rest-bridge devices | head`: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    if isinstance(error, RestBridgeError):
+        print_error(str(error))
+        return ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.FAILED
+    show = getattr(error, "show", None)  # typer's usage errors, whichever click it carries
+    if callable(show):
+        show()
+        return int(getattr(error, "exit_code", ExitCode.USAGE))
+    if isinstance(error, BrokenPipeError):
+        return ExitCode.FAILED
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        print_error(f"The disk is full; free some space or choose another folder: {error.filename}")
+    else:
+        print_error(
+            f"Something unforeseen went wrong ({type(error).__name__}: {error}); run it again "
+            "with --debug and report what it prints."
+            if not debug
+            else f"Something unforeseen went wrong ({type(error).__name__}: {error})."
+        )
+    return ExitCode.FAILED

@@ -1,0 +1,1 @@
+"""The sub-commands of `rest-bridge`, thin: each reads options, calls the runtime, reports."""

@@ -1,0 +1,79 @@
+"""Options that several commands share, and how they become a configuration."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rest_bridge.config_sources import LoadedConfig, load_config
+from rest_bridge.errors import ConfigError
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file instead of the per-user one."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any key, like output.width=720."),
+]
+AvatarOption = Annotated[
+    str | None,
+    typer.Option("--avatar", "-a", help="Built-in face, picture, or avatar file (.npz)."),
+]
+AudioOption = Annotated[
+    str | None,
+    typer.Option("--audio", help="mic, system, push, a device's name, or a file."),
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option("--size", metavar="N|WxH", help="Size of the picture in pixels."),
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Same seed and voice, same frames.", min=0)
+]
+SecondsOption = Annotated[
+    float | None, typer.Option("--seconds", help="Stop after this many seconds.", min=0.1)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for programs to stdout.")]
+
+
+def parse_size(size: str | None) -> dict[str, Any]:
+    """Return output.width and output.height of "512" or "1280x720"; nothing for None.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if size is None:
+        return {}
+    width, cross, height = size.lower().partition("x")
+    if not width.isdecimal() or (cross and not height.isdecimal()):
+        raise ConfigError(f'--size "{size}" is not allowed; write 512 or 1280x720, in pixels.')
+    return {"output.width": int(width), "output.height": int(height or width)}
+
+
+def parse_settings(settings: Sequence[str] | None) -> dict[str, str]:
+    """Return key -> value of `--set KEY=VALUE` options; keys are checked by `load_config`.
+
+    Raises:
+        ConfigError: an option lacks its "=".
+    """
+    found: dict[str, str] = {}
+    for setting in settings or ():
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f'--set "{setting}" lacks its "="; write --set output.width=720.')
+        found[key.strip()] = value.strip().strip('"')
+    return found
+
+
+def configure(
+    path: Path | None, settings: Sequence[str] | None, options: Mapping[str, Any]
+) -> LoadedConfig:
+    """Load the configuration with a command's options on top.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    path = None if path is None else path.expanduser()
+    return load_config(path, overrides={**parse_settings(settings), **options})

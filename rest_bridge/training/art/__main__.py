@@ -1,0 +1,23 @@
+"""Draw and render the built-in faces: `python -m rest_bridge.training.art --out rest_bridge/faces`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rest_bridge.training.art.gallery import FACES, build_face
+
+
+def main() -> None:
+    """Write the chosen faces (all by default) into the folder given by --out."""
+    parser = argparse.ArgumentParser(description="Draw and render the built-in faces.")
+    parser.add_argument("--out", type=Path, default=Path("rest_bridge/faces"), help="folder to write to")
+    parser.add_argument("--only", nargs="*", choices=sorted(FACES), help="names of faces (all)")
+    arguments = parser.parse_args()
+    for name in arguments.only or sorted(FACES):
+        folder = build_face(name, arguments.out)
+        print(f"{name}: {folder}")
+
+
+if __name__ == "__main__":
+    main()

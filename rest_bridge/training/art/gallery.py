@@ -1,0 +1,102 @@
+"""The list of built-in faces and how each becomes files (pictures, landmarks, face.json)."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rest_bridge.training.art.face_states import EYES_CLOSED, MOUTH_OPEN, NUM_LANDMARKS, REST
+
+LICENCE = "Apache-2.0 (made by the code in rest_bridge/training/art of this repository)"
+_MAX_BYTES = 1_200_000
+
+
+@dataclass(frozen=True)
+class Face:
+    """One built-in face.
+
+    Attributes:
+        module: module of this package with `draw(state)` and `landmarks(state)`.
+        title: what a person reads.
+        style: "photo", "painting" or "drawn".
+        credits: whose work went into it.
+        description: one sentence.
+        second_references: also write mouth_open.png and eyes_closed.png.
+    """
+
+    module: str
+    title: str
+    style: str
+    credits: list[str]
+    description: str
+    second_references: bool = False
+
+
+FACES = {
+    "luna": Face(
+        "anime",
+        "Luna",
+        "drawn",
+        ["Drawn by code for rest_bridge."],
+        "Anime-style character with lilac hair and violet eyes, transparent background.",
+        second_references=True,
+    ),
+}
+
+_STATES = {"portrait": REST, "mouth_open": MOUTH_OPEN, "eyes_closed": EYES_CLOSED}
+
+
+def save_picture(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write a PNG of at most 1.2 MB, with a palette only where the full colours would not fit.
+
+    Args:
+        pixels: uint8 [H, W, 3 or 4], straight alpha.
+        path: where to.
+
+    Raises:
+        ValueError: even with 256 colours the picture is too large.
+    """
+    picture = Image.fromarray(pixels)
+    picture.save(path, optimize=True)
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes; at most {_MAX_BYTES} are allowed.")
+
+
+def build_face(name: str, out: Path) -> Path:
+    """Draw face `name` and write its folder.
+
+    Args:
+        name: key of `FACES`.
+        out: the folder of all faces.
+
+    Returns:
+        The face's own folder.
+    """
+    face = FACES[name]
+    module = importlib.import_module(f"rest_bridge.training.art.{face.module}")
+    folder = out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, state in _STATES.items():
+        if kind != "portrait" and not face.second_references:
+            continue
+        save_picture(module.draw(state), folder / f"{kind}.png")
+        suffix = "" if kind == "portrait" else f"_{kind}"
+        marks = np.round(module.landmarks(state), 1)
+        if marks.shape != (NUM_LANDMARKS, 2):
+            raise ValueError(f"{name}: landmarks of shape {marks.shape}, expected (66, 2).")
+        (folder / f"landmarks{suffix}.json").write_text(json.dumps(marks.tolist()) + "\n")
+    about = {
+        "title": face.title,
+        "style": face.style,
+        "description": face.description,
+        "licence": LICENCE,
+        "credits": face.credits,
+    }
+    (folder / "face.json").write_text(json.dumps(about, indent=2) + "\n")
+    return folder

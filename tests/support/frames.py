@@ -1,4 +1,4 @@
-"""Synthetic frames for tests of sinks, wire and recorder: known pixels, known voice, known times."""
+"""Synthetic frames for tests of the sinks: known pixels, known voice, known times."""
 
 from collections.abc import Iterator
 

@@ -44,11 +44,7 @@ def print_error(message: str) -> None:
 
 @contextmanager
 def progress(title: str, *, quiet: bool = False) -> Generator[Report, None, None]:
-    """Show a progress bar on stderr while the body runs; nothing if `quiet` or not a terminal.
-
-    Yields:
-        A function to call with the fraction done and a text.
-    """
+    """Show a progress bar on stderr while the body runs; nothing if `quiet` or not a terminal."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

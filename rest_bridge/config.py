@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from rest_bridge.types import FRAME_RATE_HZ
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+FRAME_RATES: Final = (24, 25, 30, 50, 60)
+"""Rates at which a frame holds a whole number of the voice's 48,000 samples a second."""
 _COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -40,6 +42,13 @@ def _check_endpoint(value: str) -> str:
     return value
 
 
+def _check_frame_rate(value: int) -> int:
+    if value in FRAME_RATES:
+        return value
+    raise ValueError(f"is not possible: must be one of {', '.join(map(str, FRAME_RATES))}")
+
+
+FrameRate = Annotated[int, AfterValidator(_check_frame_rate)]
 Colour = Annotated[str, AfterValidator(_check_colour)]
 OpaqueColour = Annotated[str, AfterValidator(_check_opaque)]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
@@ -110,11 +119,12 @@ class OutputSection(Section):
     height: int = Field(
         default=512, ge=64, le=4096, multiple_of=2, description="Height, pixels, even."
     )
-    fps: int = Field(
+    fps: FrameRate = Field(
         default=FRAME_RATE_HZ,
-        ge=FRAME_RATE_HZ,
-        le=FRAME_RATE_HZ,
-        description="Frames per second; this version generates 25.",
+        ge=24,
+        le=60,
+        description="Frames per second: 24, 25, 30, 50 or 60. The motion is generated at 25 and "
+        "interpolated for other rates.",
     )
 
 

@@ -64,8 +64,7 @@ class Decimator:
             position += taken
             pending += taken
             if pending == BLOCK_SAMPLES:
-                views = np.lib.stride_tricks.sliding_window_view(window, _NUM_TAPS)[::FACTOR]
-                blocks.append(views @ self._taps)
+                blocks.append(np.correlate(window, self._taps, "valid")[:-1:FACTOR])
                 window[:history] = window[BLOCK_SAMPLES:].copy()
                 pending = 0
         out = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)

@@ -1,0 +1,367 @@
+"""Voice in, frames out: the whole generator as one pure function of samples and seed.
+
+    voice 48 kHz -> 16 kHz -> SpeechEncoder -> MotionGenerator (with LifePlanner) -> FaceDecoder
+         `--------- held back ----------------------------------------------> Frame.voice
+
+Knows nothing of threads, clocks, devices or sockets. Samples are worked on in blocks of 10 ms and
+latent frames in chunks of fixed length, whatever the caller's chunks are, and the noise is drawn
+from (seed, latent index): any chunking of the same voice gives bit-equal frames.
+Shape letters: S samples, T latent frames, F frames, H/W pixels.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol
+
+import numpy as np
+
+from rest_bridge.errors import ConfigError
+from rest_bridge.features.activity import SpeechGate
+from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
+from rest_bridge.generator.life import Steering
+from rest_bridge.generator.retime import Retimer
+from rest_bridge.generator.visemes import VisemeReader
+from rest_bridge.handoff import SampleRing
+from rest_bridge.metrics import Metrics
+from rest_bridge.types import (
+    FRAME_RATE_HZ,
+    LATENT_SHAPE,
+    LATENT_STRIDE,
+    VOICE_RATE_HZ,
+    AudioChunk,
+    ByteArray,
+    FloatArray,
+    Frame,
+    RigFrame,
+    State,
+    StreamActivity,
+    VoiceChunk,
+)
+
+NS_PER_S: Final = 1_000_000_000
+LATENT_NS: Final = LATENT_STRIDE * NS_PER_S // FRAME_RATE_HZ
+_HELD_SAMPLES: Final = 4 * VOICE_RATE_HZ
+_MOST_FLUSHED_BLOCKS: Final = 2000
+
+
+class SpeechStage(Protocol):
+    """16 kHz voice in, audio tokens of as many latent frames as are complete out."""
+
+    def initial_state(self) -> State:
+        """Return the state before the first sample."""
+        ...
+
+    def step(self, samples: FloatArray, state: State) -> tuple[FloatArray, State]:
+        """Return float32 [T, 2, D] and the state to pass next."""
+        ...
+
+
+class MotionStage(Protocol):
+    """Audio tokens and a plan in, motion latents out."""
+
+    def initial_state(self, avatar_latent: FloatArray) -> State:
+        """Return the state before the first latent frame."""
+        ...
+
+    def step(
+        self, audio_tokens: FloatArray, conditions: FloatArray, state: State, noise: FloatArray
+    ) -> tuple[FloatArray, State]:
+        """Return float32 [T, 16, 4, 4] and the state to pass next."""
+        ...
+
+
+class LifeStage(Protocol):
+    """Blinks, glances and head motion, planned for each latent frame."""
+
+    def plan(
+        self, first_latent: int, num_latents: int, steering: Steering | None = None
+    ) -> FloatArray:
+        """Return float32 [T, C]."""
+        ...
+
+
+class LatentStage(Protocol):
+    """Linear maps between latents and rig."""
+
+    def to_rig(self, latents: FloatArray) -> FloatArray:
+        """Return float32 [2T, 58]."""
+        ...
+
+    def from_rig(self, rig: FloatArray) -> FloatArray:
+        """Return float32 [T, 16, 4, 4]."""
+        ...
+
+
+class PictureStage(Protocol):
+    """Latents in, pictures out."""
+
+    def decode(self, latents: FloatArray) -> Iterable[ByteArray]:
+        """Return 2T pictures, uint8 [H, W, 4]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The parts of the generator, loaded once and shared by all streams of one avatar."""
+
+    speech: SpeechStage
+    motion: MotionStage
+    life: LifeStage
+    latent_space: LatentStage
+    decoder: PictureStage
+    avatar_latent: FloatArray
+
+
+class LateAction(Enum):
+    """What to leave out of a chunk that would come too late."""
+
+    NOTHING = "nothing"
+    PICTURES = "pictures"
+    MOTION = "motion"
+
+
+def late_action(behind_ns: int) -> LateAction:
+    """Decide what a chunk is worth: the one policy for being late.
+
+    A picture whose turn is over is never shown, so drawing it only makes the next one late too.
+    Motion goes on without pictures, so that the face is where it should be once there is time
+    again; only when half a second behind is the motion left out as well.
+
+    Args:
+        behind_ns: by how much the chunk's last frame would miss its turn; negative if in time.
+
+    Returns:
+        What to skip. Voice and frame numbers never have gaps: a skipped frame repeats the picture.
+    """
+    if behind_ns <= 0:
+        return LateAction.NOTHING
+    return LateAction.PICTURES if behind_ns < NS_PER_S // 2 else LateAction.MOTION
+
+
+def chunk_noise(seed: int, first_latent: int, num_latents: int) -> FloatArray:
+    """Draw the noise of latent frames from (seed, index), whatever they are generated with.
+
+    Args:
+        seed: of the stream.
+        first_latent: index of the first latent frame.
+        num_latents: T.
+
+    Returns:
+        float32 [T, 16, 4, 4], standard normal.
+    """
+    noise = np.empty((num_latents, *LATENT_SHAPE), np.float32)
+    for row in range(num_latents):
+        # The index is part of the key: streams that differ only in the counter would overlap.
+        bits = np.random.Philox(key=[seed, first_latent + row])
+        noise[row] = np.random.Generator(bits).standard_normal(LATENT_SHAPE, np.float32)
+    return noise
+
+
+class Pipeline:
+    """Turns one stream of voice into frames."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        *,
+        fps: int = FRAME_RATE_HZ,
+        seed: int = 0,
+        chunk_latents: int = 1,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """Begin a stream.
+
+        Args:
+            stages: the loaded parts; see `load_stages`.
+            fps: frames per second; the voice of a frame must be a whole number of samples.
+            seed: same seed and voice, same frames.
+            chunk_latents: latent frames of 80 ms generated together.
+            metrics: where the time each stage takes is recorded.
+
+        Raises:
+            ConfigError: a frame at this rate has no whole number of samples.
+        """
+        if VOICE_RATE_HZ % fps:
+            raise ConfigError(
+                f"output.fps = {fps} is not possible: a frame must hold a whole number of the "
+                f"voice's 48,000 samples a second; use 24, 25, 30, 50 or 60."
+            )
+        self._stages = stages
+        self._fps = fps
+        self._seed = seed
+        self._chunk = chunk_latents
+        self._metrics = metrics or Metrics()
+        self._decimator, self._gate = Decimator(), SpeechGate()
+        self._visemes, self._retimer = VisemeReader(), Retimer(fps)
+        self.samples_per_frame = VOICE_RATE_HZ // fps
+        self.activity_override: StreamActivity | None = None
+        self.steering = Steering()
+        self._states: dict[str, State] = {
+            "decimator": self._decimator.initial_state(),
+            "speech": stages.speech.initial_state(),
+            "motion": stages.motion.initial_state(stages.avatar_latent),
+            "retimer": self._retimer.initial_state(),
+            "gate": self._gate.initial_state(),
+        }
+        self._voice = SampleRing(_HELD_SAMPLES)
+        self._block = np.zeros(BLOCK_SAMPLES, np.float32)
+        self._num_samples = 0
+        self._source_start: int | None = None
+        self._captured_ns = 0
+        self._tokens: list[FloatArray] = []
+        self._num_latents = 0
+        self._num_frames = 0
+        self._last_picture: ByteArray | None = None
+        self._last_rig: FloatArray | None = None
+
+    @property
+    def num_frames(self) -> int:
+        """Frames handed out so far; the next one has this index."""
+        return self._num_frames
+
+    @property
+    def num_samples(self) -> int:
+        """Samples taken so far: the media time that has been heard."""
+        return self._num_samples
+
+    @property
+    def frames_per_chunk(self) -> int:
+        """Frames that come out together (the most of them, where the rate is not 25)."""
+        return -(-self._chunk * LATENT_STRIDE * self._fps // FRAME_RATE_HZ)
+
+    def push(self, chunk: AudioChunk, *, behind_ns: int = 0) -> list[Frame]:
+        """Take voice, return the frames that it completes.
+
+        Args:
+            chunk: mono, 48 kHz. A jump ahead in its index is filled with silence, what was heard
+                before is ignored.
+            behind_ns: by how much the next chunk's last frame would miss its turn; see
+                `late_action`. Zero or less offline.
+
+        Returns:
+            Frames in order, without gaps.
+        """
+        if self._source_start is None:
+            self._source_start = chunk.first_index
+        first = chunk.first_index - self._source_start
+        action = late_action(behind_ns)
+        frames: list[Frame] = []
+        for samples in self._pieces(chunk.samples, first):
+            self._captured_ns = (
+                chunk.captured_ns
+                - NS_PER_S
+                * (first + len(chunk.samples) - self._num_samples - len(samples))
+                // VOICE_RATE_HZ
+            )
+            frames += self._hear(samples, action)
+        return frames
+
+    def finish(self) -> list[Frame]:
+        """End the stream: return the frames of everything that was heard.
+
+        Returns:
+            The last frames; the voice of the very last one is filled up with silence.
+        """
+        num_wanted = -(-self._num_samples // self.samples_per_frame)
+        silence = np.zeros(BLOCK_SAMPLES, np.float32)
+        frames: list[Frame] = []
+        for _ in range(_MOST_FLUSHED_BLOCKS):
+            if self._num_frames >= num_wanted:
+                break
+            self._captured_ns += NS_PER_S * BLOCK_SAMPLES // VOICE_RATE_HZ
+            frames += self._hear(silence, LateAction.NOTHING)
+        surplus = self._num_frames - num_wanted
+        self._num_frames -= surplus
+        return frames[: len(frames) - surplus]
+
+    def _pieces(self, samples: FloatArray, first: int) -> Iterator[FloatArray]:
+        """Yield samples so that each piece ends at or before a block's end."""
+        for part in (None, samples[max(0, self._num_samples - first) :]):
+            left = max(0, first - self._num_samples) if part is None else len(part)
+            done = 0
+            while done < left:
+                room = BLOCK_SAMPLES - self._num_samples % BLOCK_SAMPLES
+                taken = min(room, left - done)
+                yield (np.zeros(taken, np.float32) if part is None else part[done : done + taken])
+                done += taken
+
+    def _hear(self, samples: FloatArray, action: LateAction) -> list[Frame]:
+        """Take at most a block; generate when a chunk of latent frames is complete."""
+        self._voice.write(AudioChunk(samples, VOICE_RATE_HZ, self._num_samples, 0))
+        self._num_samples += len(samples)
+        stages = self._stages
+        with self._metrics.timer("features").measure():
+            low, self._states["decimator"] = self._decimator.step(
+                samples, self._states["decimator"]
+            )
+            if len(low):
+                tokens, self._states["speech"] = stages.speech.step(low, self._states["speech"])
+                self._tokens.extend(tokens)
+        frames: list[Frame] = []
+        while len(self._tokens) >= self._chunk:
+            frames += self._generate(np.stack(self._tokens[: self._chunk]), action)
+            del self._tokens[: self._chunk]
+        return frames
+
+    def _generate(self, tokens: FloatArray, action: LateAction) -> list[Frame]:
+        stages, first = self._stages, self._num_latents
+        self._num_latents += self._chunk
+        if self._last_picture is None or self._last_rig is None:
+            action = LateAction.NOTHING  # there is nothing to repeat yet
+        if action is LateAction.MOTION:
+            assert self._last_rig is not None
+            rig = np.repeat(self._last_rig[None], LATENT_STRIDE * self._chunk, 0)
+            self._metrics.count("skipped_motion", self._chunk)
+        else:
+            with self._metrics.timer("motion").measure():
+                noise = chunk_noise(self._seed, first, self._chunk)
+                conditions = stages.life.plan(first, self._chunk, self.steering)
+                latents, self._states["motion"] = stages.motion.step(
+                    tokens, conditions, self._states["motion"], noise
+                )
+            rig = stages.latent_space.to_rig(latents)
+            if self._fps == FRAME_RATE_HZ and action is LateAction.NOTHING:
+                return self._assemble(rig, stages.decoder.decode(latents))
+        self._last_rig = rig[-1]
+        rig, self._states["retimer"] = self._retimer.step(rig, self._states["retimer"])
+        if action is LateAction.NOTHING and len(rig):
+            return self._assemble(rig, stages.decoder.decode(stages.latent_space.from_rig(rig)))
+        return self._assemble(rig, ())
+
+    def _assemble(self, rig: FloatArray, pictures: Iterable[ByteArray]) -> list[Frame]:
+        """Give each rig its picture (or the last one), its voice and its times."""
+        frames: list[Frame] = []
+        drawn = iter(pictures)
+        for values in rig:
+            with self._metrics.timer("decode").measure():
+                picture = next(drawn, None)
+            frames.append(self._frame(values, picture))
+        if len(rig):
+            self._last_rig = rig[-1]
+        return frames
+
+    def _frame(self, values: FloatArray, picture: ByteArray | None) -> Frame:
+        index, count = self._num_frames, self.samples_per_frame
+        pts_ns = index * NS_PER_S // self._fps
+        voice = self._voice.peek(index * count, count)
+        level, speaking, self._states["gate"] = self._gate.step(
+            voice, 1 / self._fps, self._states["gate"]
+        )
+        activity: StreamActivity = self.activity_override or ("speaking" if speaking else "idle")
+        if picture is None:
+            self._metrics.count("skipped_pictures")
+        shown = self._last_picture if picture is None else picture
+        assert shown is not None, "the decoder returned too few pictures"
+        self._last_picture = shown
+        self._num_frames += 1
+        held = self._num_samples - (index + 1) * count
+        return Frame(
+            index=index,
+            pts_ns=pts_ns,
+            captured_ns=self._captured_ns - held * NS_PER_S // VOICE_RATE_HZ,
+            rgba=shown,
+            rig=RigFrame(index, pts_ns, values, self._visemes.read(values), level, activity),
+            voice=VoiceChunk(voice, index * count, pts_ns),
+            repeated=picture is None,
+        )

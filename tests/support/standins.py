@@ -1,0 +1,117 @@
+"""Stand-ins for the trained parts of the generator. For tests of the loop around them only.
+
+They are cheap and deterministic, have memory, and let a test see in a picture which voice, noise
+and plan it was made from. None of them is shipped.
+"""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from rest_bridge.generator.life import Steering
+from rest_bridge.pipeline import Stages
+from rest_bridge.types import ByteArray, FloatArray, State
+
+NUM_RIG = 58
+LATENT_SAMPLES = 1280
+
+
+class StandInSpeech:
+    """Tokens = energy and last sample of a latent frame's span, known `lookahead` ms after it."""
+
+    def __init__(self, lookahead_ms: int = 80) -> None:
+        self._lookahead = lookahead_ms * 16
+
+    def initial_state(self) -> State:
+        return {"speech.samples": np.zeros(0, np.float32)}
+
+    def step(self, samples: FloatArray, state: State) -> tuple[FloatArray, State]:
+        held = np.concatenate([state["speech.samples"], samples])
+        tokens = []
+        while len(held) >= LATENT_SAMPLES + self._lookahead:
+            span = held[:LATENT_SAMPLES].reshape(2, -1)
+            ahead = held[LATENT_SAMPLES : LATENT_SAMPLES + self._lookahead]
+            row = np.stack([np.abs(span).mean(1), span[:, -1], np.full(2, np.abs(ahead).sum())], 1)
+            tokens.append(row.astype(np.float32))
+            held = held[LATENT_SAMPLES:]
+        out = np.stack(tokens) if tokens else np.zeros((0, 2, 3), np.float32)
+        return out, {"speech.samples": held}
+
+
+class StandInMotion:
+    """Leaky memory of tokens, plan and noise; `fail_at` raises, `work_s` takes time."""
+
+    def __init__(self, *, fail_at: int | None = None, work_s: float = 0.0) -> None:
+        self._fail_at = fail_at
+        self.work_s = work_s
+        self.num_latents = 0
+
+    def initial_state(self, avatar_latent: FloatArray) -> State:
+        return {"motion.memory": avatar_latent.reshape(-1).copy()}
+
+    def step(
+        self, audio_tokens: FloatArray, conditions: FloatArray, state: State, noise: FloatArray
+    ) -> tuple[FloatArray, State]:
+        if self._fail_at is not None and self.num_latents >= self._fail_at:
+            raise RuntimeError("the stand-in generator fails")
+        if self.work_s:
+            time.sleep(self.work_s)
+        self.num_latents += len(audio_tokens)
+        memory = state["motion.memory"]
+        out = np.empty((len(audio_tokens), 256), np.float32)
+        for row in range(len(audio_tokens)):
+            memory = np.float32(0.5) * memory + np.float32(0.1) * noise[row].reshape(-1)
+            memory[:6] += audio_tokens[row].reshape(-1)
+            memory[6] += conditions[row].sum()
+            out[row] = memory
+        return out.reshape(-1, 16, 4, 4), {"motion.memory": memory}
+
+
+class StandInLife:
+    """A plan that counts."""
+
+    def plan(
+        self, first_latent: int, num_latents: int, steering: Steering | None = None
+    ) -> FloatArray:
+        return np.arange(first_latent, first_latent + num_latents, dtype=np.float32)[:, None]
+
+
+class StandInLatentSpace:
+    """The first 116 numbers of a latent are the rig of its two frames."""
+
+    def to_rig(self, latents: FloatArray) -> FloatArray:
+        return latents.reshape(len(latents), -1)[:, : 2 * NUM_RIG].reshape(-1, NUM_RIG).copy()
+
+    def from_rig(self, rig: FloatArray) -> FloatArray:
+        out = np.zeros((len(rig) // 2, 256), np.float32)
+        out[:, : 2 * NUM_RIG] = rig.reshape(-1, 2 * NUM_RIG)
+        return out.reshape(-1, 16, 4, 4)
+
+
+class StandInDecoder:
+    """Pictures of 8 x 8 pixels that hold the bytes of the rig."""
+
+    def __init__(self) -> None:
+        self.num_pictures = 0
+
+    def decode(self, latents: FloatArray) -> Iterator[ByteArray]:
+        for rig in StandInLatentSpace().to_rig(latents):
+            self.num_pictures += 1
+            picture = np.zeros(8 * 8 * 4, np.uint8)
+            picture[: 4 * NUM_RIG] = rig.view(np.uint8)
+            yield picture.reshape(8, 8, 4)
+
+
+def standin_stages(
+    *, lookahead_ms: int = 80, fail_at: int | None = None, work_s: float = 0.0
+) -> Stages:
+    """Return stages made of stand-ins."""
+    return Stages(
+        speech=StandInSpeech(lookahead_ms),
+        motion=StandInMotion(fail_at=fail_at, work_s=work_s),
+        life=StandInLife(),
+        latent_space=StandInLatentSpace(),
+        decoder=StandInDecoder(),
+        avatar_latent=np.full((1, 16, 4, 4), 0.25, np.float32),
+    )

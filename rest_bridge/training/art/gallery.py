@@ -47,6 +47,14 @@ FACES = {
         "Anime-style character with lilac hair and violet eyes, transparent background.",
         second_references=True,
     ),
+    "theo": Face(
+        "cartoon",
+        "Theo",
+        "drawn",
+        ["Drawn by code for rest_bridge."],
+        "Soft vector portrait of a man with a headset, transparent background.",
+        second_references=True,
+    ),
 }
 
 _STATES = {"portrait": REST, "mouth_open": MOUTH_OPEN, "eyes_closed": EYES_CLOSED}

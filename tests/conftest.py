@@ -1,4 +1,4 @@
-"""Fixtures for all tests: free ports, the shipped model package, small sound files, a quiet home."""
+"""Fixtures for all tests: free ports, model package, small sound files, a private home."""
 
 import os
 import socket

@@ -23,7 +23,7 @@ def init(
 ) -> None:
     """Write a configuration file in which every key is explained."""
     if path == Path("-"):
-        out.print(config_text(), end="", markup=False)
+        out.print(config_text(), end="")
         return
     target = path or default_path()
     if target.exists() and not force:
@@ -35,7 +35,7 @@ def init(
         raise ConfigError(
             f"The configuration cannot be written ({error.strerror}); choose another path: {target}"
         ) from None
-    out.print(f"Wrote {target}", markup=False)
+    out.print(f"Wrote {target}")
 
 
 @app.command()
@@ -57,7 +57,7 @@ def show(config: ConfigOption = None, settings: SetOption = None, json: JsonOpti
             row["key"], toml_value(row["value"]), row["origin"], style="bold" if changed else "dim"
         )
     out.print(table)
-    err.print(f"file: {loaded.path or f'none ({default_path()} does not exist)'}", markup=False)
+    err.print(f"file: {loaded.path or f'none ({default_path()} does not exist)'}")
 
 
 @app.command()
@@ -71,4 +71,4 @@ def validate(
             f"There is no configuration file to check; `rest-bridge config init` writes one: "
             f"{default_path()}"
         )
-    out.print(f"{loaded.path} is valid.", markup=False)
+    out.print(f"{loaded.path} is valid.")

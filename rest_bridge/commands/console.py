@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-out: Final = Console(highlight=False, soft_wrap=True)
-err: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+out: Final = Console(markup=False, highlight=False, soft_wrap=True)
+err: Final = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 class ExitCode(IntEnum):
@@ -39,7 +39,7 @@ def print_json(data: Any) -> None:
 
 def print_error(message: str) -> None:
     """Write an error as one sentence to stderr."""
-    err.print(f"Error: {message}", style="red", markup=False)
+    err.print(f"Error: {message}", style="red")
 
 
 @contextmanager

@@ -1,0 +1,246 @@
+"""A client of the daemon for Python programs and tests: newest frame, whole voice, commands.
+
+    with BridgeClient() as bridge:
+        while frame := bridge.frame(timeout_s=5.0):
+            show(frame.pixels(), frame.stamp.pts_ns)
+
+One thread receives. Frames go through a mailbox of one, so that a slow reader always sees the
+newest picture (a small ZeroMQ high-water mark at the receiver would keep the oldest instead);
+voice, rig and events go through bounded queues that keep everything for some seconds.
+"""
+
+import itertools
+import logging
+import queue
+import threading
+import time
+from typing import Any, Final
+
+import zmq
+
+from rest_bridge.errors import SinkError, WireError
+from rest_bridge.handoff import Latest
+from rest_bridge.sinks.messages import (
+    EVENT_TOPIC,
+    MAX_PAYLOAD_BYTES,
+    RIG_TOPIC,
+    TOPICS,
+    VOICE_TOPIC,
+    EventMessage,
+    FrameMessage,
+    PixelFormat,
+    ReplyMessage,
+    RequestMessage,
+    RigMessage,
+    VoiceMessage,
+)
+from rest_bridge.sinks.wire import MAX_HEADER_BYTES, PREFIX_BYTES, decode, encode
+
+_QUEUE_MESSAGES: Final = 500
+"""Voice, rig and events that wait for the reader: 20 s."""
+_WAKE_ADDRESS: Final = "inproc://stop"
+
+_log = logging.getLogger(__name__)
+
+
+class BridgeClient:
+    """Receives one daemon's stream; a context manager.
+
+    Args:
+        frames: the daemon's `endpoints.frames`; empty for no pictures.
+        events: its `endpoints.events`; empty for none.
+        control: its `endpoints.control`; empty for no commands.
+        pixel_format: "rgba8", "bgra8" or "jpeg".
+        voice: receive the voice.
+        rig: receive rig values.
+    """
+
+    def __init__(
+        self,
+        *,
+        frames: str = "tcp://127.0.0.1:5570",
+        events: str = "tcp://127.0.0.1:5571",
+        control: str = "tcp://127.0.0.1:5572",
+        pixel_format: PixelFormat = "rgba8",
+        voice: bool = True,
+        rig: bool = True,
+    ) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._control_endpoint = control
+        self._control_lock = threading.Lock()
+        self._control = self._context.socket(zmq.DEALER)
+        self._control.setsockopt(zmq.LINGER, 0)
+        if control:
+            self._control.connect(control)
+        self._request_ids = itertools.count(1)
+        self._frame: Latest[FrameMessage] = Latest()
+        self._voice: queue.Queue[VoiceMessage] = queue.Queue(_QUEUE_MESSAGES)
+        self._rig: queue.Queue[RigMessage] = queue.Queue(_QUEUE_MESSAGES)
+        self._events: queue.Queue[EventMessage] = queue.Queue(_QUEUE_MESSAGES)
+        self._last_sequence: tuple[str, int, int] | None = None
+        self.num_frames = 0
+        self.num_lost = 0
+        """Frames that the daemon made and that never arrived (gaps in the sequence)."""
+        self.num_overflowed = 0
+        """Voice, rig or event messages that nobody fetched in time."""
+        self.num_refused = 0
+        """Messages that were not of this protocol."""
+        sockets: list[zmq.Socket[bytes]] = []
+        if frames:
+            sockets.append(self._subscribe(frames, [TOPICS[pixel_format]]))
+        if events:
+            topics = [EVENT_TOPIC] + [VOICE_TOPIC] * voice + [RIG_TOPIC] * rig
+            sockets.append(self._subscribe(events, topics))
+        wake = self._context.socket(zmq.PAIR)
+        wake.bind(_WAKE_ADDRESS)
+        self._thread = threading.Thread(
+            target=self._receive, args=(sockets, wake), name="bridge-client", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> "BridgeClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def frame(self, timeout_s: float = 1.0) -> FrameMessage | None:
+        """Return the newest frame not yet seen, or None if none came in time."""
+        return self._frame.get(timeout_s)
+
+    def voice(self, timeout_s: float = 1.0) -> VoiceMessage | None:
+        """Return the next piece of voice, or None; none is skipped while you keep up."""
+        return _next(self._voice, timeout_s)
+
+    def rig(self, timeout_s: float = 1.0) -> RigMessage | None:
+        """Return the next rig values, or None."""
+        return _next(self._rig, timeout_s)
+
+    def event(self, timeout_s: float = 1.0) -> EventMessage | None:
+        """Return the next event, or None."""
+        return _next(self._events, timeout_s)
+
+    def request(self, operation: str, *, timeout_s: float = 2.0, **body: Any) -> dict[str, Any]:
+        """Send a command and return the body of its reply. May be called from any thread.
+
+        Args:
+            operation: "ping", "status", "mute", "avatars", "stop"; see PROTOCOL.md.
+            timeout_s: how long to wait for the reply.
+            body: the command's arguments.
+
+        Returns:
+            The reply's body.
+
+        Raises:
+            SinkError: the daemon refused, or did not answer in time.
+            WireError: its reply cannot be read.
+        """
+        request_id = next(self._request_ids)
+        with self._control_lock:
+            self._control.send(encode(RequestMessage(request_id, operation, body)))
+            deadline = time.monotonic() + timeout_s
+            while (left_s := deadline - time.monotonic()) > 0:
+                if not self._control.poll(max(1, int(left_s * 1000))):
+                    break
+                reply = decode(self._control.recv())  # late replies to older requests pass by
+                if isinstance(reply, ReplyMessage) and reply.request_id == request_id:
+                    if reply.ok:
+                        return dict(reply.body)
+                    raise SinkError(reply.error)
+        raise SinkError(
+            f"The daemon did not answer {operation!r} at {self._control_endpoint} within "
+            f"{timeout_s:.1f} s; is it running?"
+        )
+
+    def clock_offset_ns(self, exchanges: int = 8) -> int:
+        """Return the daemon's monotonic clock minus ours, from the quickest of some exchanges.
+
+        Args:
+            exchanges: pings to send.
+
+        Returns:
+            Nanoseconds to add to our `time.monotonic_ns()`; near 0 on the same computer.
+        """
+        best: tuple[int, int] | None = None
+        for _ in range(exchanges):
+            t0 = time.monotonic_ns()
+            reply = self.request("ping", t0=t0)
+            t3 = time.monotonic_ns()
+            offset = ((reply["t1"] - t0) + (reply["t2"] - t3)) // 2
+            candidate = (t3 - t0, offset)
+            best = candidate if best is None else min(best, candidate)
+        return best[1] if best is not None else 0
+
+    def close(self) -> None:
+        """Stop receiving; idempotent."""
+        if self._context.closed:
+            return
+        with self._context.socket(zmq.PAIR) as wake:
+            wake.connect(_WAKE_ADDRESS)
+            wake.send(b"")
+            self._thread.join(2.0)
+        with self._control_lock:
+            self._control.close()
+        self._frame.close(discard=True)
+        self._context.term()
+
+    def _subscribe(self, endpoint: str, topics: list[bytes]) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(zmq.SUB)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, PREFIX_BYTES + MAX_HEADER_BYTES + MAX_PAYLOAD_BYTES)
+        for topic in topics:
+            socket.setsockopt(zmq.SUBSCRIBE, topic)
+        socket.connect(endpoint)
+        return socket
+
+    def _receive(self, sockets: "list[zmq.Socket[bytes]]", wake: "zmq.Socket[bytes]") -> None:
+        """Thread body: sort messages into mailbox and queues until the wake socket speaks."""
+        poller = zmq.Poller()
+        for socket in (*sockets, wake):
+            poller.register(socket, zmq.POLLIN)
+        while wake not in (ready := dict(poller.poll())):
+            for socket in ready:
+                try:
+                    self._sort(socket.recv())
+                except WireError as error:
+                    self.num_refused += 1
+                    if self.num_refused == 1:
+                        _log.warning("%s", error)
+        for socket in (*sockets, wake):
+            socket.close(0)
+
+    def _sort(self, data: bytes) -> None:
+        message = decode(data)
+        match message:
+            case FrameMessage():
+                self._count(message)
+                self._frame.put(message)
+            case VoiceMessage():
+                self._put(self._voice, message)
+            case RigMessage():
+                self._put(self._rig, message)
+            case EventMessage():
+                self._put(self._events, message)
+            case _:
+                raise WireError(f"A {type(message).__name__} does not belong on this socket.")
+
+    def _count(self, message: FrameMessage) -> None:
+        stamp = message.stamp
+        last = self._last_sequence
+        if last is not None and last[:2] == (stamp.stream_id, stamp.epoch):
+            self.num_lost += max(0, stamp.sequence - last[2] - 1)
+        self._last_sequence = (stamp.stream_id, stamp.epoch, stamp.sequence)
+        self.num_frames += 1
+
+    def _put(self, where: "queue.Queue[Any]", message: object) -> None:
+        if where.full():  # only this thread puts, so the place stays free after the get
+            where.get_nowait()
+            self.num_overflowed += 1
+        where.put_nowait(message)
+
+
+def _next(where: "queue.Queue[Any]", timeout_s: float) -> Any:
+    try:
+        return where.get(timeout=timeout_s)
+    except queue.Empty:
+        return None

@@ -23,7 +23,7 @@ _ITU_WEIGHTS: Final[dict[str, float]] = {
     "FL": 0.5, "FR": 0.5, "FC": 2**-0.5, "LFE": 0.0, "BC": 0.35, "BL": 0.35, "BR": 0.35,
     "SL": 0.35, "SR": 0.35, "FLC": 0.5, "FRC": 0.5,
 }  # fmt: skip
-_TAIL_BYTES: Final = 1 << 16
+_TAIL_BYTES: Final = 1 << 17  # an Ogg page has at most 65,307 bytes
 
 
 class AudioDecoder:
@@ -130,9 +130,18 @@ def is_cut_off(path: Path) -> bool:
         # 0 and 2³²-1 are what recorders write that cannot seek back.
         return 0 < declared < 0xFFFF_FF00 and declared + 8 > size + 1
     if head[:4] == b"OggS":
-        last_page = tail.rfind(b"OggS")
-        return last_page >= 0 and len(tail) > last_page + 5 and not tail[last_page + 5] & 4
+        return _is_unfinished_ogg(tail[max(0, tail.rfind(b"OggS")) :])
     return False
+
+
+def _is_unfinished_ogg(page: bytes) -> bool:
+    """Whether the last page of an Ogg file is incomplete or does not say "end of stream"."""
+    header_bytes = 27
+    if len(page) < header_bytes:
+        return True
+    num_segments = page[26]
+    body_bytes = sum(page[header_bytes : header_bytes + num_segments])
+    return len(page) < header_bytes + num_segments + body_bytes or not page[5] & 4
 
 
 def _check_file(path: Path) -> None:

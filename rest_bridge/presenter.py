@@ -1,0 +1,161 @@
+"""The pacer: hands every frame to the outputs when its turn has come.
+
+Place in the flow: FrameQueue -> here -> one SinkRunner for each output. The presenter counts frames
+of the *stream*, which begins with the still portrait while the model loads; the first frame of the
+voice joins at the next free place after its fixed delay, so that subscribers never see a gap.
+Turns follow the media clock, hence the audio device. A frame that is not there in time is replaced
+by the last picture with its own voice, and is dropped when it comes.
+Knows nothing of models, devices or sockets.
+"""
+
+import dataclasses
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from rest_bridge.clock import NS_PER_S, Clock, MediaClock
+from rest_bridge.handoff import FrameQueue, SampleRing
+from rest_bridge.metrics import Metrics
+from rest_bridge.rig import RIG_NAMES, VISEME_NAMES
+from rest_bridge.types import VOICE_RATE_HZ, ByteArray, Frame, RigFrame, StreamActivity, VoiceChunk
+
+
+class Presenter:
+    """Paces one stream; `run` is a thread's body."""
+
+    def __init__(
+        self,
+        queue: FrameQueue,
+        ring: SampleRing,
+        offer: Callable[[Frame], None],
+        *,
+        still: ByteArray,
+        fps: int,
+        clock: Clock,
+        media: MediaClock,
+        metrics: Metrics,
+        stream_id: str,
+    ) -> None:
+        """Prepare a stream that shows the still portrait.
+
+        Args:
+            queue: generated frames, in order.
+            ring: the voice, for frames that are late.
+            offer: takes every paced frame; must not block.
+            still: uint8 [H, W, 4], shown until the first generated frame.
+            fps: frames per second.
+            clock: tells the time and waits.
+            media: when the source's samples were captured.
+            metrics: counts `presented`, `repeated`, `late_frames` and times `latency`.
+            stream_id: name of the stream.
+        """
+        self._queue = queue
+        self._ring = ring
+        self._offer = offer
+        self._picture = still
+        self._fps = fps
+        self._clock = clock
+        self._media = media
+        self._metrics = metrics
+        self._stream_id = stream_id
+        self._samples = VOICE_RATE_HZ // fps
+        self._rig = RigFrame(
+            0,
+            0,
+            np.zeros(len(RIG_NAMES), np.float32),
+            np.eye(1, len(VISEME_NAMES), dtype=np.float32)[0],
+            0.0,
+            "idle",
+        )
+        self._lock = threading.Lock()
+        self._source: tuple[int, int] | None = None  # first sample of the voice, delay in ns
+        self._shift: int | None = None  # stream index of the voice's frame 0
+        self._slack_ns = 0
+        self._start_ns = 0
+        self.activity_override: StreamActivity | None = None
+
+    def attach(self, first_sample: int, delay_ns: int) -> None:
+        """Say that the voice has begun; called once, from the worker.
+
+        Args:
+            first_sample: source index of the first sample the pipeline was given.
+            delay_ns: from the start of a frame's span to its turn.
+        """
+        with self._lock:
+            self._source = (first_sample, delay_ns)
+
+    def due_ns(self, voice_frame: int) -> int | None:
+        """Return when the turn of a frame of the voice comes; None while that is not decided."""
+        with self._lock:
+            if self._source is None or not self._media.started:
+                return None
+            first_sample, delay_ns = self._source
+            media_ns = (
+                first_sample * NS_PER_S // VOICE_RATE_HZ + voice_frame * NS_PER_S // self._fps
+            )
+            return self._media.at(media_ns) + delay_ns + self._slack_ns
+
+    def run(self, stop: threading.Event) -> None:
+        """Pace until `stop` is set or the last frame of a voice that ended was shown."""
+        self._start_ns = self._clock.now_ns()
+        index = 0
+        while True:
+            due_ns = self._turn(index)
+            if not self._clock.wait_until(due_ns, stop):
+                return
+            voice_index = -1 if self._shift is None else index - self._shift
+            frame = self._queue.take(voice_index) if voice_index >= 0 else None
+            if frame is None and voice_index >= 0 and self._queue.drained:
+                return
+            self._present(index, voice_index, frame)
+            index += 1
+
+    def _turn(self, index: int) -> int:
+        """Return when stream frame `index` is due; let the voice join where it fits."""
+        free_ns = self._start_ns + index * NS_PER_S // self._fps
+        if self._shift is None:
+            first_due_ns = self.due_ns(0)
+            if first_due_ns is None or first_due_ns > free_ns:
+                return free_ns
+            # The first free place after the delay: at most one frame later than asked for.
+            with self._lock:
+                self._shift = index
+                self._slack_ns = max(0, free_ns - first_due_ns)
+        due_ns = self.due_ns(index - self._shift)
+        assert due_ns is not None, "a voice that has begun does not un-begin"
+        return due_ns
+
+    def _present(self, index: int, voice_index: int, frame: Frame | None) -> None:
+        pts_ns = index * NS_PER_S // self._fps
+        now_ns = self._clock.now_ns()
+        if frame is not None:
+            self._picture, self._rig = frame.rgba, frame.rig
+            samples, captured_ns = frame.voice.samples, frame.captured_ns
+            if not frame.repeated:
+                self._metrics.timer("latency").record(now_ns - captured_ns)
+        elif voice_index >= 0:
+            assert self._source is not None, "a voice index means an attached voice"
+            first = self._source[0] + voice_index * self._samples
+            samples = self._ring.peek(first, self._samples)
+            captured_ns = self._media.at((first + self._samples) * NS_PER_S // VOICE_RATE_HZ)
+            self._metrics.count("late_frames")
+        else:
+            samples, captured_ns = np.zeros(self._samples, np.float32), now_ns
+        repeated = frame is None or frame.repeated
+        self._metrics.count("presented")
+        if voice_index >= 0:
+            self._metrics.count("repeated", int(repeated))
+        activity = self.activity_override or self._rig.activity
+        self._offer(
+            Frame(
+                index=index,
+                pts_ns=pts_ns,
+                captured_ns=captured_ns,
+                rgba=self._picture,
+                rig=dataclasses.replace(self._rig, index=index, pts_ns=pts_ns, activity=activity),
+                voice=VoiceChunk(samples, index * self._samples, pts_ns),
+                stream_id=self._stream_id,
+                repeated=repeated and voice_index >= 0,
+            )
+        )

@@ -1,0 +1,198 @@
+"""From what a person calls a face to its avatar: built-in faces, pictures, avatar files, the cache.
+
+    "luna"      a built-in face, faces/luna/, whose avatar.npz is shipped
+    x.npz       an avatar file
+    x.png, ...  a picture: imported once, then taken from the per-user cache
+
+The cache is keyed by the content of the picture and of its landmarks and by the model package, so
+that a changed picture or a new model is imported again. Also finds the built-in voice.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import platformdirs
+
+from rest_bridge.avatar import AVATAR_VERSION, Avatar
+from rest_bridge.errors import AvatarError
+from rest_bridge.inference.package import ModelPackage
+from rest_bridge.types import FloatArray
+
+FACES_PATH: Final = Path(__file__).resolve().parent / "faces"
+DEFAULT_FACE: Final = "default"
+_PREFERRED: Final = "luna"
+_VOICE_SUFFIXES: Final = (".flac", ".wav", ".ogg", ".mp3")
+_NUM_LANDMARKS: Final = 66
+
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInFace:
+    """A face that came with rest_bridge.
+
+    Attributes:
+        name: what it is called on the command line.
+        folder: its files: portrait.png, face.json and, once made, avatar.npz.
+        title: its name for people.
+        style: photo, painting or drawn.
+        description: one sentence.
+        licence: of its files.
+    """
+
+    name: str
+    folder: Path
+    title: str
+    style: str
+    description: str
+    licence: str
+
+    @property
+    def picture(self) -> Path:
+        """The portrait."""
+        return self.folder / "portrait.png"
+
+
+def built_in_faces() -> dict[str, BuiltInFace]:
+    """Return the faces that came with rest_bridge, by name."""
+    faces: dict[str, BuiltInFace] = {}
+    for file in sorted(FACES_PATH.glob("*/face.json")):
+        about = json.loads(file.read_text(encoding="utf-8"))
+        texts = {key: str(about.get(key, "")) for key in ("title", "style", "description")}
+        name = file.parent.name
+        faces[name] = BuiltInFace(name, file.parent, licence=str(about.get("licence", "")), **texts)
+    return faces
+
+
+def built_in_voice() -> Path:
+    """Return the spoken text that came with rest_bridge.
+
+    Raises:
+        AvatarError: this installation lacks it.
+    """
+    files = (f for f in sorted(FACES_PATH.glob("*")) if f.suffix in _VOICE_SUFFIXES)
+    voice = next(files, None)
+    if voice is None:
+        raise AvatarError(
+            f"This installation lacks its built-in voice; reinstall rest_bridge. {FACES_PATH}"
+        )
+    return voice
+
+
+def load_avatar(
+    choice: str,
+    package: ModelPackage,
+    *,
+    landmarks: Path | None = None,
+    progress: Progress | None = None,
+) -> Avatar:
+    """Return the avatar of a built-in face, an avatar file or a picture.
+
+    Args:
+        choice: a name, or the path of a picture or of an avatar file.
+        package: the model that will draw it.
+        landmarks: 66 points of the picture, where the automatic ones err.
+        progress: called with the fraction done and what is being done.
+
+    Raises:
+        AvatarError: there is no such face or file, or it cannot be used; names the remedy.
+    """
+    faces = built_in_faces()
+    name = _default_name(faces) if choice in ("", DEFAULT_FACE) else choice
+    if name in faces:
+        shipped = faces[name].folder / "avatar.npz"
+        if shipped.is_file():
+            return Avatar.load(shipped)
+        return _imported(faces[name].picture, package, None, progress)
+    path = Path(choice).expanduser()
+    if path.suffix.lower() == ".npz":
+        return Avatar.load(path)
+    if not path.exists():
+        raise AvatarError(
+            f'There is no picture and no built-in face "{choice}"; give the path of a picture, or '
+            f"one of {', '.join(faces) or '(none installed)'}."
+        )
+    return _imported(path, package, landmarks, progress)
+
+
+def read_landmarks(path: Path) -> FloatArray:
+    """Read 66 points [[x, y], ...] in pixels from a json file.
+
+    Returns:
+        float32 [66, 2].
+
+    Raises:
+        AvatarError: the file is missing, not json, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        points = np.asarray(
+            content.get("points", content) if isinstance(content, dict) else content, np.float32
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise AvatarError(f"The landmarks cannot be read ({error}): {path}") from None
+    if points.shape != (_NUM_LANDMARKS, 2) or not np.isfinite(points).all():
+        raise AvatarError(
+            f"The landmarks must be {_NUM_LANDMARKS} pairs [[x, y], ...] in pixels; this file "
+            f"holds an array of shape {list(points.shape)}: {path}"
+        )
+    return points
+
+
+def cache_path(picture: Path, package: ModelPackage, landmarks: Path | None = None) -> Path:
+    """Return where the avatar of a picture is cached, whether or not it is there yet.
+
+    Raises:
+        AvatarError: the picture or the landmarks cannot be read.
+    """
+    digest = hashlib.sha256(f"{AVATAR_VERSION} {package.name}".encode())
+    for file in (picture, *_companions(picture), *([landmarks] if landmarks else [])):
+        try:
+            digest.update(file.read_bytes())
+        except OSError as error:
+            raise AvatarError(f"The file cannot be read ({error.strerror}): {file}") from None
+    folder = platformdirs.user_cache_path("rest_bridge", appauthor=False) / "avatars"
+    return folder / f"{picture.stem}-{digest.hexdigest()[:20]}.npz"
+
+
+def _imported(
+    picture: Path, package: ModelPackage, landmarks: Path | None, progress: Progress | None
+) -> Avatar:
+    from rest_bridge.portrait.importer import import_portrait
+
+    cached = cache_path(picture, package, landmarks)
+    if cached.is_file():
+        try:
+            return Avatar.load(cached)
+        except AvatarError as error:
+            _log.warning("The cached avatar is imported again: %s", error)
+    points = read_landmarks(landmarks) if landmarks else None
+    avatar = import_portrait(picture, package, landmarks=points, progress=progress)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        avatar.save(cached)
+    except (OSError, AvatarError) as error:
+        _log.warning("The avatar is not cached, so that it is imported each time: %s", error)
+    return avatar
+
+
+def _companions(picture: Path) -> list[Path]:
+    """The person's own second references, which the importer takes from beside the picture."""
+    names = ("mouth_open.png", "eyes_closed.png", "landmarks.json")
+    return [picture.parent / name for name in names if (picture.parent / name).is_file()]
+
+
+def _default_name(faces: dict[str, BuiltInFace]) -> str:
+    if not faces:
+        raise AvatarError(
+            f"This installation lacks its built-in faces; reinstall rest_bridge. {FACES_PATH}"
+        )
+    return _PREFERRED if _PREFERRED in faces else next(iter(faces))

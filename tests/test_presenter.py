@@ -119,7 +119,7 @@ def test_late_frame_repeats_the_picture_with_its_own_voice_and_is_dropped_when_i
 
 def test_voice_goes_on_while_the_generator_stands_still():
     scene = Scene()
-    scene.speak(40, late={k: 1000 for k in range(10, 40)}, close=False)
+    scene.speak(40, late=dict.fromkeys(range(10, 40), 1000), close=False)
     frames = scene.run()
     voice = np.concatenate([f.voice.samples for f in frames])
     start = int(np.flatnonzero(voice)[0]) - 1

@@ -1,0 +1,1 @@
+"""Sound devices of this computer: what there is, by name, and the libraries that open them."""

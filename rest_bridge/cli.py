@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rest_bridge import __version__
-from rest_bridge.commands import configuration, inspection
+from rest_bridge.commands import configuration, inspection, portraits
 from rest_bridge.commands.console import ExitCode, out, print_error
 from rest_bridge.errors import ConfigError, RestBridgeError
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(inspection.doctor)
 app.add_typer(configuration.app, name="config")
+app.add_typer(portraits.app, name="avatar")
 
 
 def _print_version(wanted: bool) -> None:

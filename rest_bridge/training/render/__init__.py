@@ -1,1 +1,1 @@
-"""Renderers of training faces with true flow, landmarks and rig values."""
+"""Synthetic faces with true geometry: textured 3-D heads, animated portraits, drawn characters."""

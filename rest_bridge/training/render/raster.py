@@ -1,0 +1,501 @@
+"""Software rasteriser with vertex attributes: z-buffer, shading, and motion to a reference picture.
+
+Place: under `makehuman` and `photo`, which hand over projected triangles. Knows nothing of faces.
+All kernels run on one core (numba). Pixel (x, y) has its centre at (x + 0.5, y + 0.5).
+
+Shape letters: V vertices, F triangles, M materials, L lights, H/W pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numba as nb
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+FAR: Final = 1e9
+"""Depth of a pixel that no triangle covers."""
+
+_jit = nb.njit(cache=True, fastmath=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Triangles with texture coordinates and one material each.
+
+    Attributes:
+        triangles: int32 [F, 3], vertex indices.
+        triangles_uv: int32 [F, 3], indices into `uv`.
+        uv: float32 [U, 2], v = 0 at the bottom of the texture.
+        material: int32 [F].
+    """
+
+    triangles: Array
+    triangles_uv: Array
+    uv: Array
+    material: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """Textures laid end to end, and how each surface answers light.
+
+    Attributes:
+        texels: uint8 [sum of height * width * 4].
+        offset, height, width: int64 [M], where each texture lies in `texels`.
+        alpha_threshold: int64 [M]; texels with a lower alpha are holes, 0 = opaque.
+        soft_alpha: bool [M]; holes by a hash of the pixel, so that averaging gives soft alpha.
+        tint: float32 [M, 3], multiplies the linear colour.
+        specular, gloss: float32 [M]; Blinn-Phong strength and exponent.
+        wrap: float32 [M, 3]; how far diffuse light reaches round the terminator per channel.
+    """
+
+    texels: Array
+    offset: Array
+    height: Array
+    width: Array
+    alpha_threshold: Array
+    soft_alpha: Array
+    tint: Array
+    specular: Array
+    gloss: Array
+    wrap: Array
+
+    @staticmethod
+    def join(
+        textures: list[Array],
+        *,
+        alpha_threshold: list[int],
+        soft_alpha: bool,
+        tint: list[Array],
+        specular: list[float],
+        gloss: list[float],
+        wrap: list[Array],
+    ) -> "Materials":
+        """Lay RGBA textures (uint8 [h, w, 4]) end to end; lists hold one entry a material."""
+        sizes = [texture.size for texture in textures]
+        thresholds = np.array(alpha_threshold, np.int64)
+        return Materials(
+            texels=np.concatenate([texture.ravel() for texture in textures]),
+            offset=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+            height=np.array([texture.shape[0] for texture in textures], np.int64),
+            width=np.array([texture.shape[1] for texture in textures], np.int64),
+            alpha_threshold=thresholds,
+            soft_alpha=(thresholds > 0) & soft_alpha,
+            tint=np.array(tint, np.float32),
+            specular=np.array(specular, np.float32),
+            gloss=np.array(gloss, np.float32),
+            wrap=np.array(wrap, np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lights:
+    """Directional lights over a hemisphere of ambient light.
+
+    Attributes:
+        direction: float32 [L, 3], unit, towards the light.
+        colour: float32 [L, 3], linear.
+        ambient: float32 [3], linear.
+        two_tone: paint in two brightness steps without highlights, as a cel drawing does.
+    """
+
+    direction: Array
+    colour: Array
+    ambient: Array
+    two_tone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What each pixel shows.
+
+    Attributes:
+        depth: float32 [H, W], FAR where nothing is.
+        triangle: int32 [H, W], -1 where nothing is.
+        weight: float32 [H, W, 2], perspective-correct barycentrics of the first two corners.
+    """
+
+    depth: Array
+    triangle: Array
+    weight: Array
+
+
+def cover(
+    points: Array, mesh: Mesh, materials: Materials | None, shape: tuple[int, int]
+) -> Coverage:
+    """Find the nearest triangle of every pixel.
+
+    Args:
+        points: float32 [V, 3]: x and y in pixels, depth (> 0, grows away from the viewer).
+        mesh: triangles.
+        materials: textures for alpha tests; None treats everything as opaque.
+        shape: height and width in pixels.
+    """
+    depth = np.full(shape, FAR, np.float32)
+    triangle = np.full(shape, -1, np.int32)
+    weight = np.zeros((*shape, 2), np.float32)
+    if materials is None:
+        materials = _OPAQUE
+        material = np.zeros(len(mesh.triangles), np.int32)
+    else:
+        material = mesh.material
+    _cover(
+        points, mesh.triangles, mesh.triangles_uv, mesh.uv, material,
+        materials.texels, materials.offset, materials.height, materials.width,
+        materials.alpha_threshold, materials.soft_alpha, depth, triangle, weight,
+    )  # fmt: skip
+    return Coverage(depth, triangle, weight)
+
+
+@_jit
+def _cover(
+    points, triangles, triangles_uv, uv, material,
+    texels, offset, tex_h, tex_w, threshold, soft, depth, triangle, weight,
+):  # fmt: skip
+    height, width = depth.shape
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        x0, y0, z0 = points[a, 0], points[a, 1], points[a, 2]
+        x1, y1, z1 = points[b, 0], points[b, 1], points[b, 2]
+        x2, y2, z2 = points[c, 0], points[c, 1], points[c, 2]
+        left, right = min(x0, x1, x2), max(x0, x1, x2)
+        top, bottom = min(y0, y1, y2), max(y0, y1, y2)
+        if right < 0 or left > width or bottom < 0 or top > height:
+            continue
+        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        if abs(area) < 1e-9:
+            continue
+        inverse = 1 / area
+        x_first = max(0, int(np.ceil(left - 0.5)))
+        x_last = min(width - 1, int(np.floor(right - 0.5)))
+        y_first = max(0, int(np.ceil(top - 0.5)))
+        y_last = min(height - 1, int(np.floor(bottom - 0.5)))
+        m = material[t]
+        limit = threshold[m]
+        for y in range(y_first, y_last + 1):
+            py = y + 0.5
+            for x in range(x_first, x_last + 1):
+                px = x + 0.5
+                w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse
+                if w0 < 0:
+                    continue
+                w1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse
+                if w1 < 0:
+                    continue
+                w2 = 1 - w0 - w1
+                if w2 < 0:
+                    continue
+                z = 1 / (w0 / z0 + w1 / z1 + w2 / z2)
+                if z >= depth[y, x]:
+                    continue
+                b0, b1 = w0 / z0 * z, w1 / z1 * z
+                if limit > 0:
+                    b2 = 1 - b0 - b1
+                    ua, ub, uc = triangles_uv[t, 0], triangles_uv[t, 1], triangles_uv[t, 2]
+                    u = uv[ua, 0] * b0 + uv[ub, 0] * b1 + uv[uc, 0] * b2
+                    v = uv[ua, 1] * b0 + uv[ub, 1] * b1 + uv[uc, 1] * b2
+                    row = int((1 - (v - np.floor(v))) * (tex_h[m] - 1) + 0.5)
+                    column = int((u - np.floor(u)) * (tex_w[m] - 1) + 0.5)
+                    alpha = texels[offset[m] + (row * tex_w[m] + column) * 4 + 3]
+                    if soft[m]:
+                        # Hashed alpha test (arXiv:1702.01853 gives the idea): order-independent.
+                        key = (x * 73856093) ^ (y * 19349663) ^ (t * 83492791)
+                        key = (key ^ (key >> 13)) * 1274126177
+                        if alpha <= ((key ^ (key >> 16)) & 255) * 0.85 + 20:
+                            continue
+                    elif alpha < limit:
+                        continue
+                depth[y, x] = z
+                triangle[y, x] = t
+                weight[y, x, 0] = b0
+                weight[y, x, 1] = b1
+
+
+@_jit
+def vertex_normals(positions, triangles):
+    """Return float32 [V, 3]: unit normals, averaged over the triangles by area."""
+    normals = np.zeros(positions.shape, np.float32)
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux = positions[b, 0] - positions[a, 0]
+        uy = positions[b, 1] - positions[a, 1]
+        uz = positions[b, 2] - positions[a, 2]
+        wx = positions[c, 0] - positions[a, 0]
+        wy = positions[c, 1] - positions[a, 1]
+        wz = positions[c, 2] - positions[a, 2]
+        nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
+        for k in (a, b, c):
+            normals[k, 0] += nx
+            normals[k, 1] += ny
+            normals[k, 2] += nz
+    for i in range(normals.shape[0]):
+        length = np.sqrt(normals[i, 0] ** 2 + normals[i, 1] ** 2 + normals[i, 2] ** 2) + 1e-12
+        for k in range(3):
+            normals[i, k] /= length
+    return normals
+
+
+def shade(
+    coverage: Coverage,
+    mesh: Mesh,
+    materials: Materials,
+    lights: Lights,
+    *,
+    positions: Array,
+    normals: Array,
+    openness: Array,
+    eye: Array,
+) -> Array:
+    """Colour the covered pixels.
+
+    Args:
+        coverage: from `cover`.
+        mesh: triangles.
+        materials: textures and answers to light.
+        lights: directional and ambient light.
+        positions: float32 [V, 3], in the world.
+        normals: float32 [V, 3], unit.
+        openness: float32 [V, 2]: share of the sky, and of the first light, that reaches a vertex.
+        eye: float32 [3], where the camera is.
+
+    Returns:
+        float32 [H, W, 4]: display RGB 0..1 (black where uncovered) and coverage 0 or 1.
+    """
+    out = np.zeros((*coverage.depth.shape, 4), np.float32)
+    _shade(
+        coverage.triangle, coverage.weight, mesh.triangles, mesh.triangles_uv, mesh.uv,
+        mesh.material, materials.texels, materials.offset, materials.height, materials.width,
+        materials.tint, materials.specular, materials.gloss, materials.wrap,
+        lights.direction, lights.colour, lights.ambient, lights.two_tone,
+        positions, normals, openness, eye.astype(np.float32), out,
+    )  # fmt: skip
+    return out
+
+
+@_jit
+def _shade(
+    triangle, weight, triangles, triangles_uv, uv, material,
+    texels, offset, tex_h, tex_w, tint, specular, gloss, wrap,
+    direction, light_colour, ambient, two_tone, positions, normals, openness, eye, out,
+):  # fmt: skip
+    light = np.zeros(3, np.float32)
+    full = np.float32(0.0)
+    for k in range(3):
+        full += (ambient[k] + light_colour[0, k] * np.float32(0.7)) / np.float32(3.0)
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            t = triangle[y, x]
+            if t < 0:
+                continue
+            b0, b1 = weight[y, x, 0], weight[y, x, 1]
+            b2 = 1 - b0 - b1
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            m = material[t]
+            nx = normals[a, 0] * b0 + normals[b, 0] * b1 + normals[c, 0] * b2
+            ny = normals[a, 1] * b0 + normals[b, 1] * b1 + normals[c, 1] * b2
+            nz = normals[a, 2] * b0 + normals[b, 2] * b1 + normals[c, 2] * b2
+            vx = eye[0] - (positions[a, 0] * b0 + positions[b, 0] * b1 + positions[c, 0] * b2)
+            vy = eye[1] - (positions[a, 1] * b0 + positions[b, 1] * b1 + positions[c, 1] * b2)
+            vz = eye[2] - (positions[a, 2] * b0 + positions[b, 2] * b1 + positions[c, 2] * b2)
+            scale = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
+            nx, ny, nz = nx * scale, ny * scale, nz * scale
+            scale = 1 / np.sqrt(vx * vx + vy * vy + vz * vz + 1e-12)
+            vx, vy, vz = vx * scale, vy * scale, vz * scale
+            facing = nx * vx + ny * vy + nz * vz
+            if facing < 0:
+                nx, ny, nz, facing = -nx, -ny, -nz, -facing
+            sky = openness[a, 0] * b0 + openness[b, 0] * b1 + openness[c, 0] * b2
+            lit = openness[a, 1] * b0 + openness[b, 1] * b1 + openness[c, 1] * b2
+            for k in range(3):
+                light[k] = ambient[k] * (0.7 + 0.3 * ny) * sky
+            shine = 0.0
+            for j in range(direction.shape[0]):
+                cosine = nx * direction[j, 0] + ny * direction[j, 1] + nz * direction[j, 2]
+                reach = lit if j == 0 else 0.35 + 0.65 * sky
+                for k in range(3):
+                    s = wrap[m, k]
+                    diffuse = (cosine + s) / (1 + s)
+                    if diffuse > 0:
+                        light[k] += diffuse * light_colour[j, k] * 0.85 * reach
+                if specular[m] > 0 and cosine > 0:
+                    hx, hy, hz = direction[j, 0] + vx, direction[j, 1] + vy, direction[j, 2] + vz
+                    scale = 1 / np.sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
+                    half = (nx * hx + ny * hy + nz * hz) * scale
+                    if half > 0:
+                        rim = 1 + 2 * (1 - facing) ** 4
+                        shine += specular[m] * half ** gloss[m] * light_colour[j, 1] * reach * rim
+            if two_tone:
+                level = (light[0] + light[1] + light[2]) / 3
+                step = full * (1.0 if level > 0.62 * full else (0.62 if sky > 0.25 else 0.2))
+                for k in range(3):
+                    light[k] = step
+                shine = 0.0
+            ua, ub, uc = triangles_uv[t, 0], triangles_uv[t, 1], triangles_uv[t, 2]
+            u = uv[ua, 0] * b0 + uv[ub, 0] * b1 + uv[uc, 0] * b2
+            v = uv[ua, 1] * b0 + uv[ub, 1] * b1 + uv[uc, 1] * b2
+            u = (u - np.floor(u)) * (tex_w[m] - 1)
+            v = (1 - (v - np.floor(v))) * (tex_h[m] - 1)
+            iu, iv = int(u), int(v)
+            fu, fv = u - iu, v - iv
+            iu1, iv1 = min(iu + 1, tex_w[m] - 1), min(iv + 1, tex_h[m] - 1)
+            q00 = offset[m] + (iv * tex_w[m] + iu) * 4
+            q01 = offset[m] + (iv * tex_w[m] + iu1) * 4
+            q10 = offset[m] + (iv1 * tex_w[m] + iu) * 4
+            q11 = offset[m] + (iv1 * tex_w[m] + iu1) * 4
+            for k in range(3):
+                texel = (texels[q00 + k] * (1 - fu) + texels[q01 + k] * fu) * (1 - fv)
+                texel += (texels[q10 + k] * (1 - fu) + texels[q11 + k] * fu) * fv
+                texel /= 255
+                value = texel * texel * tint[m, k] * light[k] + shine
+                value = value / (1 + 0.25 * value) * 1.18
+                out[y, x, k] = np.sqrt(min(max(value, 0.0), 1.0))
+            out[y, x, 3] = 1.0
+
+
+def flow_to_reference(
+    coverage: Coverage,
+    mesh: Mesh,
+    reference_points: Array,
+    reference_depth: Array,
+    *,
+    depth_tolerance: float,
+) -> tuple[Array, Array]:
+    """Where each covered pixel's surface point lies in the reference picture, and whether it shows.
+
+    Args:
+        coverage: of the frame.
+        mesh: triangles.
+        reference_points: float32 [V, 3], the same vertices projected in the reference.
+        reference_depth: float32 [H, W], the reference's depth.
+        depth_tolerance: how far depths may differ and still be the same surface.
+
+    Returns:
+        flow: float32 [H, W, 2] pixels, to be added to the frame's pixel position; 0 off the mesh.
+        visible: float32 [H, W], 0 or 1; off the mesh 1 where the reference shows nothing either.
+    """
+    flow = np.zeros((*coverage.depth.shape, 2), np.float32)
+    visible = np.zeros(coverage.depth.shape, np.float32)
+    _flow(
+        coverage.triangle, coverage.weight, mesh.triangles, reference_points, reference_depth,
+        np.float32(depth_tolerance), flow, visible,
+    )  # fmt: skip
+    return flow, visible
+
+
+@_jit
+def _flow(triangle, weight, triangles, reference, reference_depth, tolerance, flow, visible):
+    height, width = triangle.shape
+    for y in range(height):
+        for x in range(width):
+            t = triangle[y, x]
+            if t < 0:
+                if reference_depth[y, x] > 1e8:
+                    visible[y, x] = 1.0
+                continue
+            b0, b1 = weight[y, x, 0], weight[y, x, 1]
+            b2 = 1 - b0 - b1
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            rx = reference[a, 0] * b0 + reference[b, 0] * b1 + reference[c, 0] * b2
+            ry = reference[a, 1] * b0 + reference[b, 1] * b1 + reference[c, 1] * b2
+            rz = reference[a, 2] * b0 + reference[b, 2] * b1 + reference[c, 2] * b2
+            flow[y, x, 0] = rx - (x + 0.5)
+            flow[y, x, 1] = ry - (y + 0.5)
+            column, row = int(np.floor(rx)), int(np.floor(ry))
+            if column < 0 or row < 0 or column >= width or row >= height:
+                continue
+            for dy in range(-1, 2):
+                for dx in range(-1, 2):
+                    near_x = min(max(column + dx, 0), width - 1)
+                    near_y = min(max(row + dy, 0), height - 1)
+                    if abs(reference_depth[near_y, near_x] - rz) < tolerance:
+                        visible[y, x] = 1.0
+
+
+def light_reach(
+    positions: Array,
+    normals: Array,
+    mesh: Mesh,
+    materials: Materials,
+    directions: Array,
+    *,
+    resolution: int = 192,
+    bias: float = 0.04,
+) -> Array:
+    """Share of the light from some directions that reaches each vertex past the others.
+
+    Args:
+        positions: float32 [V, 3].
+        normals: float32 [V, 3].
+        mesh: what casts shadows.
+        materials: for alpha tests.
+        directions: float32 [D, 3], unit, towards the light.
+        resolution: of the depth maps in pixels.
+        bias: how far a vertex may lie behind the map and still be lit, in units of `positions`.
+
+    Returns:
+        float32 [V], 0..1, softened over neighbouring vertices.
+    """
+    total = np.zeros(len(positions), np.float32)
+    weights = np.zeros(len(positions), np.float32)
+    low, high = positions.min(0), positions.max(0)
+    span = float(np.linalg.norm(high - low)) * 1.02
+    centre = (low + high) / 2
+    for direction in directions:
+        side = np.cross([0.0, 1.0, 0.0] if abs(direction[1]) < 0.9 else [1.0, 0.0, 0.0], direction)
+        side /= np.linalg.norm(side)
+        up = np.cross(direction, side)
+        moved = positions - centre
+        # A huge constant depth makes the perspective division in `_cover` affine.
+        points = np.stack(
+            [
+                (moved @ side / span + 0.5) * resolution,
+                (moved @ up / span + 0.5) * resolution,
+                1000.0 - moved @ direction,
+            ],
+            axis=1,
+        ).astype(np.float32)
+        depth = cover(points, mesh, materials, (resolution, resolution)).depth
+        column = np.clip(points[:, 0].astype(np.int32), 0, resolution - 1)
+        row = np.clip(points[:, 1].astype(np.int32), 0, resolution - 1)
+        lit = (points[:, 2] <= depth[row, column] + bias).astype(np.float32)
+        weight = np.abs(normals @ direction.astype(np.float32)) + 0.1
+        total += lit * weight
+        weights += weight
+    reach = total / np.maximum(weights, 1e-6)
+    for _ in range(2):
+        reach = _soften(reach, mesh.triangles)
+    return reach
+
+
+@_jit
+def _soften(values, triangles):
+    total = values.copy()
+    count = np.ones_like(values)
+    for t in range(triangles.shape[0]):
+        mean = (values[triangles[t, 0]] + values[triangles[t, 1]] + values[triangles[t, 2]]) / 3
+        for k in range(3):
+            total[triangles[t, k]] += mean
+            count[triangles[t, k]] += 1
+    return total / count
+
+
+def shrink(picture: Array, factor: int) -> Array:
+    """Average factor x factor cells: [H, W, ...] -> [H / factor, W / factor, ...]."""
+    height, width = picture.shape[:2]
+    cells = picture.reshape(height // factor, factor, width // factor, factor, *picture.shape[2:])
+    return cells.mean((1, 3), dtype=np.float32)
+
+
+_OPAQUE: Final = Materials(
+    texels=np.zeros(4, np.uint8),
+    offset=np.zeros(1, np.int64),
+    height=np.ones(1, np.int64),
+    width=np.ones(1, np.int64),
+    alpha_threshold=np.zeros(1, np.int64),
+    soft_alpha=np.zeros(1, np.bool_),
+    tint=np.ones((1, 3), np.float32),
+    specular=np.zeros(1, np.float32),
+    gloss=np.ones(1, np.float32),
+    wrap=np.zeros((1, 3), np.float32),
+)

@@ -5,7 +5,6 @@ variables and options is `config_sources`; writing a commented file is `config_t
 Every key has a description, every number a unit and a range: `config init` prints them.
 """
 
-import re
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -16,19 +15,6 @@ from rest_bridge.types import FRAME_RATE_HZ
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 FRAME_RATES: Final = (24, 25, 30, 50, 60)
 """Rates at which a frame holds a whole number of the voice's 48,000 samples a second."""
-_COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
-
-
-def _check_colour(value: str) -> str:
-    if value == "transparent" or _COLOUR.fullmatch(value):
-        return value.lower()
-    raise ValueError('must be "transparent" or a colour like "#00b140"')
-
-
-def _check_opaque(value: str) -> str:
-    if _COLOUR.fullmatch(value):
-        return value.lower()
-    raise ValueError('must be a colour like "#00b140": this output has no transparency')
 
 
 def _check_endpoint(value: str) -> str:
@@ -49,8 +35,6 @@ def _check_frame_rate(value: int) -> int:
 
 
 FrameRate = Annotated[int, AfterValidator(_check_frame_rate)]
-Colour = Annotated[str, AfterValidator(_check_colour)]
-OpaqueColour = Annotated[str, AfterValidator(_check_opaque)]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 
 
@@ -111,13 +95,10 @@ class AudioSection(Section):
 
 
 class OutputSection(Section):
-    """The picture that is generated."""
+    """The picture that is generated, a square."""
 
-    width: int = Field(
-        default=512, ge=64, le=4096, multiple_of=2, description="Width, pixels, even."
-    )
-    height: int = Field(
-        default=512, ge=64, le=4096, multiple_of=2, description="Height, pixels, even."
+    size: int = Field(
+        default=512, ge=64, le=2048, multiple_of=2, description="Width and height, pixels, even."
     )
     fps: FrameRate = Field(
         default=FRAME_RATE_HZ,
@@ -198,8 +179,13 @@ class CameraSection(Section):
     fps: int = Field(
         default=30, ge=5, le=60, description="Frames per second; the last one is repeated."
     )
-    background: OpaqueColour = Field(
-        default="#00b140", description="Colour behind the face; cameras have no transparency."
+    fit: Literal["contain", "cover", "stretch"] = Field(
+        default="contain", description="How the square is put into the camera's shape."
+    )
+    background: str = Field(
+        default="#202428",
+        description="Behind the face, as cameras have no transparency: #RRGGBB, a colour's name, "
+        "or a picture file.",
     )
 
 
@@ -211,8 +197,10 @@ class RecordingSection(Section):
         description="File to write; its ending chooses the format: .mp4 (H.264 + AAC), .webm "
         "(VP9 + Opus, transparent), .mov (ProRes 4444, transparent). Empty: no recording.",
     )
-    background: OpaqueColour = Field(
-        default="#202428", description="Colour behind the face in formats without transparency."
+    background: str = Field(
+        default="#202428",
+        description="Behind the face in formats without transparency: #RRGGBB, a colour's name, "
+        "or a picture file.",
     )
 
 

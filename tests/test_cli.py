@@ -9,7 +9,7 @@ import pytest
 
 from rest_bridge import __version__, cli
 from rest_bridge.commands import configuration
-from rest_bridge.commands.options import parse_settings, parse_size
+from rest_bridge.commands.options import parse_settings
 from rest_bridge.errors import ConfigError, PackageError
 
 
@@ -113,15 +113,15 @@ def test_config_init_without_a_path_writes_the_file_that_is_then_read(
 
 
 def test_config_show_tells_where_each_value_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
-    code, shown, _ = run(capsys, "config", "show", "--json", "--set", "output.width=720")
+    code, shown, _ = run(capsys, "config", "show", "--json", "--set", "output.size=720")
     rows = {row["key"]: row for row in json.loads(shown)["values"]}
     assert code == 0
-    assert rows["output.width"] == {
-        "key": "output.width",
+    assert rows["output.size"] == {
+        "key": "output.size",
         "value": 720,
         "origin": "command line",
     }
-    assert rows["output.height"]["origin"] == "default"
+    assert rows["output.fps"]["origin"] == "default"
 
 
 def test_doctor_reports_a_broken_configuration_and_goes_on(
@@ -136,20 +136,7 @@ def test_doctor_reports_a_broken_configuration_and_goes_on(
     assert len(report["checks"]) > 5
 
 
-@pytest.mark.parametrize(
-    ("text", "size"), [("512", (512, 512)), ("1280x720", (1280, 720)), ("64X32", (64, 32))]
-)
-def test_sizes(text: str, size: tuple[int, int]) -> None:
-    assert tuple(parse_size(text).values()) == size
-
-
-@pytest.mark.parametrize("text", ["", "x", "12x", "axb", "-5", "1x2x3", "1.5"])
-def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="1280x720"):
-        parse_size(text)
-
-
 def test_settings() -> None:
     assert parse_settings(["a.b=c", 'd.e = "f=g"']) == {"a.b": "c", "d.e": "f=g"}
     with pytest.raises(ConfigError, match="="):
-        parse_settings(["output.width"])
+        parse_settings(["output.size"])

@@ -15,7 +15,7 @@ ConfigOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set any key, like output.width=720."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any key, like output.size=720."),
 ]
 AvatarOption = Annotated[
     str | None,
@@ -26,8 +26,7 @@ AudioOption = Annotated[
     typer.Option("--audio", help="mic, system, push, a device's name, or a file."),
 ]
 SizeOption = Annotated[
-    str | None,
-    typer.Option("--size", metavar="N|WxH", help="Size of the picture in pixels."),
+    int | None, typer.Option("--size", help="Width and height of the picture, pixels.")
 ]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Same seed and voice, same frames.", min=0)
@@ -36,20 +35,6 @@ SecondsOption = Annotated[
     float | None, typer.Option("--seconds", help="Stop after this many seconds.", min=0.1)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for programs to stdout.")]
-
-
-def parse_size(size: str | None) -> dict[str, Any]:
-    """Return output.width and output.height of "512" or "1280x720"; nothing for None.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    if size is None:
-        return {}
-    width, cross, height = size.lower().partition("x")
-    if not width.isdecimal() or (cross and not height.isdecimal()):
-        raise ConfigError(f'--size "{size}" is not allowed; write 512 or 1280x720, in pixels.')
-    return {"output.width": int(width), "output.height": int(height or width)}
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, str]:
@@ -62,7 +47,7 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, str]:
     for setting in settings or ():
         key, equals, value = setting.partition("=")
         if not equals:
-            raise ConfigError(f'--set "{setting}" lacks its "="; write --set output.width=720.')
+            raise ConfigError(f'--set "{setting}" lacks its "="; write --set output.size=720.')
         found[key.strip()] = value.strip().strip('"')
     return found
 

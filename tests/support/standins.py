@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rest_bridge.generator.life import Steering
-from rest_bridge.pipeline import Stages
+from rest_bridge.stages import Stages
 from rest_bridge.types import ByteArray, FloatArray, State
 
 NUM_RIG = 58

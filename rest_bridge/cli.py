@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One portrait and a live voice in, a talking face out. Start with: rest-bridge demo",
 )
+app.command()(inspection.devices)
 app.command()(inspection.doctor)
 app.add_typer(configuration.app, name="config")
 app.add_typer(portraits.app, name="avatar")

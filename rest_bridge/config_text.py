@@ -38,8 +38,10 @@ def toml_value(value: Any) -> str:
     """Return a str, bool, int or float in TOML's own writing."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    # JSON's escapes are a subset of those of TOML's basic strings.
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    if not isinstance(value, str):
+        return repr(value)
+    # JSON's escapes are a subset of TOML's, which also wants DEL escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _comment(section: str, key: str) -> str:

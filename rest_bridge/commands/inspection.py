@@ -1,11 +1,20 @@
 """`rest-bridge doctor` and `devices`: look at this computer."""
 
+from dataclasses import asdict
+
 from rest_bridge.commands.console import ExitCode, err, out, print_json, progress
 from rest_bridge.commands.options import ConfigOption, JsonOption, SetOption, configure
 from rest_bridge.config import Config
+from rest_bridge.devices import KEYS, Kind, check_inputs, check_monitors, check_outputs, list_all
 from rest_bridge.doctor import Check, examine
 from rest_bridge.errors import ConfigError
 
+_TITLES: dict[Kind, str] = {
+    "input": "Microphones",
+    "monitor": "What the computer plays",
+    "output": "Outputs",
+    "camera": "Virtual cameras",
+}
 _STYLES = {"warn": "yellow", "fail": "bold red"}
 
 
@@ -28,13 +37,40 @@ def doctor(
             Check("configuration", "fail", str(error), "correct it; `rest-bridge config validate`")
         )
     with progress("checking", quiet=json):
-        checks += examine(chosen)
+        checks += examine(chosen, (check_inputs, check_monitors, check_outputs))
     failed = any(check.status == "fail" for check in checks)
     if json:
         print_json({"ok": not failed, "checks": [check.as_dict() for check in checks]})
     else:
         _show(checks)
     return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def devices(json: JsonOption = False) -> None:
+    """List microphones, what the computer plays, outputs and cameras, by names to paste."""
+    listings = list_all()
+    if json:
+        print_json(
+            {
+                listing.kind: {
+                    "key": KEYS[listing.kind],
+                    "reason": listing.reason,
+                    "devices": [asdict(device) for device in listing.devices],
+                }
+                for listing in listings
+            }
+        )
+        return
+    for listing in listings:
+        out.print(f"{_TITLES[listing.kind]} ({KEYS[listing.kind]})", style="bold")
+        for device in listing.devices:
+            mark = "*" if device.is_default else " "
+            other = device.description != device.name
+            about = f"{device.description}, " if other else ""
+            out.print(f' {mark} "{device.name}"  {about}{device.detail}')
+        if not listing.devices:
+            out.print(f"   none: {listing.reason}")
+    err.print('* is what "mic", "system", "default" or an empty name takes.')
 
 
 def _show(checks: list[Check]) -> None:

@@ -1,0 +1,130 @@
+"""What this computer has: microphones, what it plays, outputs and virtual cameras.
+
+Collects the lists of `sound.devices` and the cameras under names that can be pasted into the
+configuration, and turns them into the doctor's checks of sound. Opens no device.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from rest_bridge.doctor import Check
+from rest_bridge.sound.devices import DeviceList, list_inputs, list_monitors, list_outputs
+
+Kind = Literal["input", "monitor", "output", "camera"]
+KEYS: Final[dict[Kind, str]] = {
+    "input": "audio.source",
+    "monitor": "audio.source",
+    "output": "voice_out.device",
+    "camera": "camera.device",
+}
+_V4L2_PATH: Final = Path("/sys/class/video4linux")
+_LOOPBACK_DRIVER: Final = "v4l2loopback"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One choice for a configuration key.
+
+    Attributes:
+        kind: what it is for.
+        name: stable; to paste into the configuration.
+        description: what desktop settings call it.
+        is_default: what the system takes unless told otherwise.
+        detail: host, rate and channels, in words.
+    """
+
+    kind: Kind
+    name: str
+    description: str
+    is_default: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Devices of one kind, and why there are none."""
+
+    kind: Kind
+    devices: tuple[Device, ...]
+    reason: str
+
+
+def list_all() -> list[Listing]:
+    """List everything that can be chosen, sound first."""
+    return [
+        _sound("input", list_inputs()),
+        _sound("monitor", list_monitors()),
+        _sound("output", list_outputs()),
+        list_cameras(),
+    ]
+
+
+def list_cameras(folder: Path = _V4L2_PATH) -> Listing:
+    """List the virtual cameras that can be written to, without opening them.
+
+    Args:
+        folder: where Linux lists its video devices.
+    """
+    if not sys.platform.startswith("linux"):
+        return Listing("camera", (), "found when opened: OBS Virtual Camera, or UnityCapture")
+    names = {device.name: _read(device / "name") for device in sorted(folder.glob("video*"))}
+    # A real webcam is on a bus; v4l2loopback's devices are virtual ones.
+    virtual = [n for n in names if "virtual" in (folder / n).resolve().parts]
+    cameras = tuple(
+        Device("camera", f"/dev/{name}", names[name], is_default=i == 0, detail=_LOOPBACK_DRIVER)
+        for i, name in enumerate(virtual)
+    )
+    return Listing("camera", cameras, "" if cameras else "the v4l2loopback module is not loaded")
+
+
+def check_inputs() -> Check:
+    """Check that there is a microphone; optional, as a voice may come from elsewhere."""
+    return _check(
+        "microphone", list_inputs(), "connect a microphone; files, push and demo need none"
+    )
+
+
+def check_monitors() -> Check:
+    """Check that what the computer plays can be heard."""
+    remedies = {
+        "win32": 'pip install "rest-bridge[loopback]"',
+        "darwin": "install BlackHole (existential.audio) and choose it by name",
+    }
+    remedy = remedies.get(sys.platform, "start PulseAudio or PipeWire, and install pactl")
+    return _check("system audio", list_monitors(), remedy)
+
+
+def check_outputs() -> Check:
+    """Check that there is a device for the delayed voice."""
+    return _check("sound output", list_outputs(), "connect one; only voice_out.device needs it")
+
+
+def _check(name: str, found: DeviceList, remedy: str) -> Check:
+    if not found.devices:
+        return Check(name, "warn", f"none: {found.reason}", remedy)
+    default = next((d for d in found.devices if d.is_default), found.devices[0])
+    more = f" and {len(found.devices) - 1} more" if len(found.devices) > 1 else ""
+    return Check(name, "ok", f"{default.description}{more}")
+
+
+def _sound(kind: Literal["input", "monitor", "output"], found: DeviceList) -> Listing:
+    devices = tuple(
+        Device(
+            kind,
+            device.name,
+            device.description,
+            device.is_default,
+            f"{device.host}, {device.rate_hz} Hz, {device.num_channels} ch",
+        )
+        for device in found.devices
+    )
+    return Listing(kind, devices, found.reason)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rest_bridge import __version__
-from rest_bridge.commands import configuration, inspection, portraits
+from rest_bridge.commands import configuration, inspection, portraits, stream
 from rest_bridge.commands.console import ExitCode, out, print_error
 from rest_bridge.errors import ConfigError, RestBridgeError
 
@@ -28,6 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One portrait and a live voice in, a talking face out. Start with: rest-bridge demo",
 )
+app.command()(stream.demo)
+app.command()(stream.run)
 app.command()(inspection.devices)
 app.command()(inspection.doctor)
 app.add_typer(configuration.app, name="config")

@@ -50,6 +50,7 @@ def load_config(
     *,
     environment: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    use_user_file: bool = True,
 ) -> LoadedConfig:
     """Merge defaults, one file, environment variables and command line options.
 
@@ -57,12 +58,13 @@ def load_config(
         path: the file; None takes REST_BRIDGE_CONFIG, else the per-user file if there is one.
         environment: variables to read; None takes the process's own.
         overrides: "section.key" -> value given on the command line; None values do not count.
+        use_user_file: whether the per-user file counts.
 
     Raises:
         ConfigError: a file cannot be read, a key is unknown, a value is not allowed.
     """
     variables = os.environ if environment is None else environment
-    path = path or _path_from(variables)
+    path = path or (_path_from(variables) if use_user_file else None)
     values: dict[str, Any] = {}
     origins = dict.fromkeys(key_names(), "default")
 

@@ -1,0 +1,158 @@
+"""`rest-bridge demo` and `run`: the live daemon with a status line."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.status import Status as StatusLine
+
+from rest_bridge.commands.console import ExitCode, err, print_error, print_json
+from rest_bridge.commands.options import (
+    AudioOption,
+    AvatarOption,
+    ConfigOption,
+    JsonOption,
+    SecondsOption,
+    SeedOption,
+    SetOption,
+    SizeOption,
+    configure,
+    parse_settings,
+)
+from rest_bridge.config import Config
+from rest_bridge.config_sources import load_config
+
+if TYPE_CHECKING:
+    from rest_bridge.daemon import Status
+
+CameraOption = Annotated[
+    bool | None, typer.Option("--camera/--no-camera", help="Send to a virtual camera.")
+]
+VoiceOutOption = Annotated[
+    str | None,
+    typer.Option("--voice-out", help="Play the delayed voice on this device, or default."),
+]
+RecordOption = Annotated[
+    Path | None, typer.Option("--record", help="Record to this file: .mp4, .webm or .mov.")
+]
+
+
+def demo(
+    avatar: AvatarOption = None,
+    seconds: SecondsOption = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the preview page.")
+    ] = True,
+    record: RecordOption = None,
+    voice_out: VoiceOutOption = None,
+    size: SizeOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """A built-in face speaks a built-in voice: no microphone, no GPU, no network.
+
+    Shows it in the browser and publishes it over ZeroMQ. Ctrl-C ends it.
+    """
+    from rest_bridge.gallery import built_in_voice
+
+    options: dict[str, Any] = {
+        "audio.source": str(built_in_voice()),
+        "audio.loop": True,
+        "preview.open_browser": browser,
+        "avatar.picture": avatar,
+        "recording.path": None if record is None else str(record),
+        "voice_out.device": voice_out,
+        "output.size": size,
+    }
+    overrides = {**options, **parse_settings(settings)}
+    loaded = load_config(overrides=overrides, use_user_file=False)
+    return _run(loaded.config, seconds, _required(options), json=json)
+
+
+def run(
+    config: ConfigOption = None,
+    audio: AudioOption = None,
+    avatar: AvatarOption = None,
+    camera: CameraOption = None,
+    voice_out: VoiceOutOption = None,
+    record: RecordOption = None,
+    seconds: SecondsOption = None,
+    size: SizeOption = None,
+    seed: SeedOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Your voice, your picture: run until Ctrl-C, or until a file has ended."""
+    options: dict[str, Any] = {
+        "audio.source": audio,
+        "avatar.picture": avatar,
+        "camera.enabled": camera,
+        "voice_out.device": voice_out,
+        "recording.path": None if record is None else str(record),
+        "output.size": size,
+        "generator.seed": seed,
+    }
+    loaded = configure(config, settings, options)
+    return _run(loaded.config, seconds, _required(options), json=json)
+
+
+def _required(options: dict[str, Any]) -> frozenset[str]:
+    """Return the outputs that were asked for by name on the command line."""
+    outputs = {
+        "camera.enabled": "camera",
+        "voice_out.device": "voice_out",
+        "recording.path": "recording",
+    }
+    return frozenset(name for key, name in outputs.items() if options.get(key))
+
+
+def _run(config: Config, seconds: float | None, required: frozenset[str], *, json: bool) -> int:
+    from rest_bridge.daemon import run_daemon
+
+    with _status_line(quiet=json) as line:
+
+        def show(status: "Status") -> None:
+            if json:
+                print_json(asdict(status))
+            elif line is not None:
+                line.update(_sentence(status))
+
+        outcome = run_daemon(
+            config, seconds=seconds, required=required, on_status=show, on_message=err.print
+        )
+    if json:
+        print_json({**asdict(outcome.status), "failures": outcome.failures, "phase": "ended"})
+    else:
+        err.print(_sentence(outcome.status))
+    if outcome.required_failed:
+        for failure in outcome.failures:
+            print_error(failure)
+        return ExitCode.FAILED
+    return ExitCode.INTERRUPTED if outcome.interrupted else ExitCode.OK
+
+
+def _sentence(status: "Status") -> str:
+    parts = [f"{status.elapsed_s:.0f} s", status.phase]
+    if status.presented:
+        parts += [
+            f"{status.fps:.1f} fps",
+            f"latency {status.latency_p50_ms:.0f} ms (p95 {status.latency_p95_ms:.0f})",
+            f"{status.presented} frames, {status.repeated} repeated",
+            status.activity,
+        ]
+    if status.dropped_samples:
+        parts.append(f"{status.dropped_samples / 48_000:.1f} s of voice lost: too slow")
+    return " · ".join(parts)
+
+
+@contextmanager
+def _status_line(*, quiet: bool) -> Generator[StatusLine | None, None, None]:
+    """Show one line that changes, where somebody is looking."""
+    if quiet or not err.is_terminal:
+        yield None
+        return
+    with err.status("starting ...") as line:
+        yield line

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rest_bridge import __version__
-from rest_bridge.commands import configuration, inspection, portraits, stream
+from rest_bridge.commands import configuration, inspection, learning, portraits, stream
 from rest_bridge.commands.console import ExitCode, out, print_error
 from rest_bridge.errors import ConfigError, RestBridgeError
 
@@ -32,6 +32,8 @@ app.command()(stream.demo)
 app.command()(stream.run)
 app.command()(inspection.devices)
 app.command()(inspection.doctor)
+for _command in (learning.train, learning.evaluate, learning.export):
+    app.command(context_settings=learning.PASS_ON)(_command)
 app.add_typer(configuration.app, name="config")
 app.add_typer(portraits.app, name="avatar")
 

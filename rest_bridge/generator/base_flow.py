@@ -1,0 +1,189 @@
+"""The movement of a portrait that the fitted head prescribes, exactly and without a mesh.
+
+Place in the flow: rig values -> here -> backward fields -> compositor. Two steps: the expression
+moves the skin within the portrait's own view (a linear sum of stored fields, then inverted), the
+pose then moves everything by its depth. Knows nothing of pixels.
+
+Measured against a ridge regression from rig to flow (STUDY: 0.5 to 1 px error at 128 px and nearly
+a minute of fitting): no fitting, no error, 2 ms a frame, and lips stay two sheets with an edge.
+Shape letters: K shapes, H/W cells, S samples along a curve.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rest_bridge.avatar import Avatar
+from rest_bridge.generator.fields import grid_points, invert, read_field
+from rest_bridge.types import Array, FloatArray
+
+FULL_BOX: Final = np.array([0, 0, 1, 1], np.float32)
+_LINE_SAMPLES: Final = 65
+_POSE_LIMITS: Final = np.array([35, 25, 30, 0.6, 0.6, 0.4], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What an expression does, in the portrait's own view.
+
+    Attributes:
+        face: float32 [H, W, 2], backward field over the face's box.
+        upper: float32 [H, W, 2], backward field of the sheet above the lips, mouth box.
+        lower: float32 [H, W, 2], same below the lips.
+        upper_line: float32 [S], t of the upper lip's edge over s = linspace(-1.3, 1.3, S).
+        lower_line: float32 [S], t of the lower lip's edge; never above `upper_line`.
+        opening: largest distance of the two lines, canvas units.
+        portrait_opening: how much of the portrait's own opening is reached, 0..1.
+        jaw_shift: float32 [2], displacement of the lower teeth.
+    """
+
+    face: FloatArray
+    upper: FloatArray
+    lower: FloatArray
+    upper_line: FloatArray
+    lower_line: FloatArray
+    opening: float
+    portrait_opening: float
+    jaw_shift: FloatArray
+
+
+class BaseFlow:
+    """Backward fields of one avatar for any rig state."""
+
+    line_places: FloatArray = np.linspace(-1.3, 1.3, _LINE_SAMPLES, dtype=np.float32)
+
+    def __init__(self, avatar: Avatar) -> None:
+        """Unpack the avatar's fields.
+
+        Args:
+            avatar: the avatar.
+        """
+        head, face, mouth = avatar.head, avatar.face, avatar.mouth
+        cells = head.depth.shape[0]
+        self.eye_distance = avatar.eye_distance
+        self._head = head
+        self._head_places = grid_points(FULL_BOX, cells, cells)
+        self._relative = np.concatenate(
+            [self._head_places - head.pivot[:2], (head.depth - head.pivot[2])[..., None]], -1
+        ) * np.array([1, -1, 1], np.float32)
+        self._shapes = face.shapes.astype(np.int64)
+        self.face_box = face.box
+        self._mouth_box = mouth.box
+        self._face_places = grid_points(face.box, *face.seal.shape[:2])
+        self._mouth_places = grid_points(mouth.box, *mouth.seal_upper.shape[:2])
+        self._mouth = mouth
+        contours = (mouth.contour_upper, mouth.contour_lower)
+        sheets = (mouth.upper.astype(np.float32), mouth.lower.astype(np.float32))
+        seals = (mouth.seal_upper, mouth.seal_lower)
+        at_lines = [
+            np.stack([read_field(f, mouth.box, line[None])[0] for f in (*sheet, seal)])
+            for line, sheet, seal in zip(contours, sheets, seals, strict=True)
+        ]
+        self._parts = (face.seal.shape, mouth.seal_upper.shape, mouth.seal_lower.shape,
+                       at_lines[0].shape[1:], at_lines[1].shape[1:])  # fmt: skip
+        # One matrix for everything that is linear in the weights; its last row is the seal.
+        rows = [np.concatenate([face.basis.astype(np.float32), face.seal[None]])]
+        rows += [np.concatenate([sheet, seal[None]])
+                 for sheet, seal in zip(sheets, seals, strict=True)]  # fmt: skip
+        rows += at_lines
+        self._linear = np.concatenate([part.reshape(len(part), -1) for part in rows], 1)
+        self._rest_gap = float(mouth.gap_gain @ mouth.rest)
+
+    def pose(self, pose: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Move the head.
+
+        Args:
+            pose: float32 [6], yaw, pitch, roll in degrees, x, y in eye distances, relative size;
+                relative to the portrait's own pose.
+
+        Returns:
+            backward float32 [P, P, 2] and forward float32 [P, P, 2] over the whole canvas.
+        """
+        limited = np.clip(pose, -_POSE_LIMITS, _POSE_LIMITS)
+        turned = self._relative @ rotation(*limited[:3]).T * (1.0 + limited[5])
+        moved = (turned - self._relative)[..., :2] + limited[3:5] * self.eye_distance
+        forward = moved * self._head.weight[..., None] * np.array([1, -1], np.float32)
+        forward = forward.astype(np.float32)
+        return invert(forward, FULL_BOX, self._head_places), forward
+
+    def expression(self, arkit: FloatArray) -> Expression:
+        """Move the skin.
+
+        Args:
+            arkit: float32 [52], ARKit weights.
+
+        Returns:
+            Backward fields and the lips' edges.
+        """
+        mouth = self._mouth
+        weights = arkit[self._shapes]
+        reached = 1.0
+        if self._rest_gap > 0:
+            reached = float(np.clip(mouth.gap_gain @ weights / self._rest_gap, 0, 1))
+        effective = np.append(weights - reached * mouth.rest, 1.0 - reached).astype(np.float32)
+        flat = effective @ self._linear
+        face, upper, lower, at_upper, at_lower = self._split(flat)
+        upper_points = mouth.contour_upper + at_upper
+        lower_points = mouth.contour_lower + at_lower
+        for end in (0, -1):  # the sheets join at the corners of the mouth
+            upper_points[end] = lower_points[end] = (upper_points[end] + lower_points[end]) / 2
+        upper_line = self._line(upper_points)
+        lower_line = self._line(lower_points)
+        # Pressed lips overlap: they then meet in the middle.
+        middle = (upper_line + lower_line) / 2
+        touching = lower_line < upper_line
+        upper_line = np.where(touching, middle, upper_line)
+        lower_line = np.where(touching, middle, lower_line)
+        return Expression(
+            face=invert(face, self.face_box, self._face_places),
+            upper=invert(upper, self._mouth_box, self._mouth_places),
+            lower=invert(lower, self._mouth_box, self._mouth_places),
+            upper_line=upper_line,
+            lower_line=lower_line,
+            opening=float((lower_line - upper_line).max()),
+            portrait_opening=reached,
+            jaw_shift=effective[:-1] @ mouth.jaw_shift,
+        )
+
+    def _split(self, flat: FloatArray) -> list[FloatArray]:
+        parts: list[FloatArray] = []
+        start = 0
+        for shape in self._parts:
+            stop = start + int(np.prod(shape))
+            parts.append(flat[start:stop].reshape(shape))
+            start = stop
+        return parts
+
+    def _line(self, points: FloatArray) -> FloatArray:
+        """Return t of a moved contour at `line_places`; straight on beyond its ends."""
+        origin, along = self._mouth.axes
+        local = to_local(origin, along, points)
+        order = np.argsort(local[:, 0], kind="stable")
+        return np.interp(self.line_places, local[order, 0], local[order, 1]).astype(np.float32)
+
+
+def to_local(origin: FloatArray, along: FloatArray, points: FloatArray) -> FloatArray:
+    """Return (s, t) of canvas points: s in units of `along`, t perpendicular in canvas units.
+
+    Args:
+        origin: float32 [2].
+        along: float32 [2].
+        points: float32 [..., 2].
+
+    Returns:
+        float32 [..., 2].
+    """
+    length = float(np.hypot(along[0], along[1]))
+    unit = along / length
+    basis = np.array([[unit[0] / length, -unit[1]], [unit[1] / length, unit[0]]], np.float32)
+    return ((points - origin) @ basis).astype(np.float32)
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> Array:
+    """Return Rz(roll) Rx(pitch) Ry(yaw) for degrees, y up and z to the viewer, float32 [3, 3]."""
+    y, p, r = np.radians([yaw, pitch, roll])
+    turn_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    turn_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    turn_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    return (turn_z @ turn_x @ turn_y).astype(np.float32)

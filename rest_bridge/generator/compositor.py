@@ -1,0 +1,248 @@
+"""Draws one frame: the portrait through its backward fields, mouth and eyes as hard-edged layers.
+
+Place in the flow: rig values -> base flow -> here -> RGBA frame. Layers never mix softly (two
+references blended softly give ghost lids, STUDY 2); every edge is a signed distance that is turned
+into one pixel of antialiasing at the output's own size.
+Shape letters: S output pixels, H/W pixels or cells of a part, G cells of the coarse flow.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from rest_bridge.avatar import Avatar, EyeLayer
+from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow, Expression, to_local
+from rest_bridge.generator.fields import grid_points, read_field, smoothstep
+from rest_bridge.generator.lids import Lids
+from rest_bridge.types import ByteArray, FloatArray
+
+FLOW_CELLS: Final = 128
+"""Resolution at which the whole picture's flow is put together; corrections are added there."""
+_EDGE_PX: Final = 1.4
+_BORDER_CELLS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Texture:
+    """A premultiplied picture over a canvas box, at the resolution that suits the output."""
+
+    pixels: ByteArray
+    box: FloatArray
+
+    def read(self, points: FloatArray) -> ByteArray:
+        """Sample at canvas points [H, W, 2] -> uint8 [H, W, 4]."""
+        size = np.array([self.pixels.shape[1], self.pixels.shape[0]], np.float32)
+        gain = size / (self.box[2:] - self.box[:2])
+        place = points * gain - (self.box[:2] * gain + np.float32(0.5))
+        return cv2.remap(self.pixels, place, None, cv2.INTER_LINEAR,  # pyright: ignore[reportCallIssue, reportArgumentType]
+                         borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What the compositor keeps of one local layer: where it is and how it fades out."""
+
+    box: FloatArray
+    window: FloatArray
+
+
+class Compositor:
+    """Draws frames of one avatar at one size."""
+
+    def __init__(self, avatar: Avatar, size_px: int) -> None:
+        """Scale the pictures for the output.
+
+        Args:
+            avatar: the avatar.
+            size_px: width and height of the frames.
+        """
+        self._size = size_px
+        self._flow = BaseFlow(avatar)
+        self._mouth = avatar.mouth
+        self._solid = bool((avatar.picture[..., 3] == 255).all())
+        native = avatar.picture.shape[0]
+        # Twice the output: bilinear reading at rest is then exactly area averaging, and a moving
+        # picture keeps the sharpness of a resting one.
+        scale = 2 if native >= 1.2 * size_px and size_px <= 768 else 1
+        pixels_per_unit = scale * size_px
+        self._portrait = _scaled(avatar.picture, FULL_BOX, pixels_per_unit)
+        self._teeth = _scaled(avatar.mouth.teeth, avatar.mouth.inside_box, pixels_per_unit)
+        self._tongue = _scaled(avatar.mouth.tongue, avatar.mouth.inside_box, pixels_per_unit)
+        # ARKit's left is the person's, which is the picture's right.
+        self._eyes = [
+            self._eye(avatar.left_eye, "Right", pixels_per_unit),
+            self._eye(avatar.right_eye, "Left", pixels_per_unit),
+        ]
+        self._coarse = grid_points(FULL_BOX, FLOW_CELLS, FLOW_CELLS)
+        self._gain = np.float32(pixels_per_unit)
+        self._identity = grid_points(FULL_BOX, size_px, size_px) * self._gain - np.float32(0.5)
+        self._mouth_part = _Part(avatar.mouth.box, _window(*avatar.mouth.upper.shape[1:3]))
+
+    def draw(
+        self, pose: FloatArray, arkit: FloatArray, correction: FloatArray | None = None
+    ) -> ByteArray:
+        """Draw one frame.
+
+        Args:
+            pose: float32 [6], relative to the portrait's own pose.
+            arkit: float32 [52].
+            correction: float32 [G, G, 2], added to the backward flow (canvas units); any square
+                size.
+
+        Returns:
+            uint8 [S, S, 4], straight alpha.
+        """
+        back, forward = self._flow.pose(pose)
+        expression = self._flow.expression(arkit)
+        moved = read_field(back, FULL_BOX, self._coarse)
+        moved += read_field(expression.face, self._flow.face_box, self._coarse + moved)
+        if correction is not None:
+            moved += cv2.resize(correction, (FLOW_CELLS, FLOW_CELLS))
+        fine = cv2.resize(moved * self._gain, (self._size, self._size))
+        fine += self._identity
+        frame = cv2.remap(self._portrait.pixels, fine, None, cv2.INTER_LINEAR,  # pyright: ignore[reportCallIssue, reportArgumentType]
+                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        for eye, part, shut in self._eyes:
+            self._draw_eye(frame, eye, part, shut, arkit, back, forward, expression)
+        self._draw_mouth(frame, back, forward, expression)
+        return frame if self._solid else _unpremultiplied(frame)
+
+    def _eye(self, layer: EyeLayer, side: str, pixels: int) -> tuple[Lids, _Part, _Texture]:
+        lids = Lids(layer, side)
+        return lids, _Part(layer.box, _window(48, 48)), _scaled(layer.shut, layer.box, pixels)
+
+    def _rectangle(self, box: FloatArray, forward: FloatArray) -> tuple[slice, slice] | None:
+        """Return the pixels that a part of the portrait can cover after the pose."""
+        margin = (box[2:] - box[:2]) / 6
+        corners = grid_points(np.concatenate([box[:2] - margin, box[2:] + margin]), 4, 4)
+        places = corners + read_field(forward, FULL_BOX, corners)
+        low = np.floor(places.reshape(-1, 2).min(0) * self._size).astype(int).clip(0, self._size)
+        high = np.ceil(places.reshape(-1, 2).max(0) * self._size).astype(int).clip(0, self._size)
+        if (high - low).min() < 2:
+            return None
+        return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+    def _places(self, rows: slice, columns: slice, back: FloatArray) -> FloatArray:
+        """Return the places before the pose of a rectangle's pixels."""
+        box = np.array([columns.start, rows.start, columns.stop, rows.stop], np.float32)
+        points = grid_points(box / self._size, rows.stop - rows.start, columns.stop - columns.start)
+        points += read_field(back, FULL_BOX, points)
+        return points
+
+    def _draw_eye(
+        self,
+        frame: ByteArray,
+        lids: Lids,
+        part: _Part,
+        shut: _Texture,
+        arkit: FloatArray,
+        back: FloatArray,
+        forward: FloatArray,
+        expression: Expression,
+    ) -> None:
+        rectangle = self._rectangle(part.box, forward)
+        if rectangle is None:
+            return
+        state = lids.state(arkit)
+        places = self._places(*rectangle, back)
+        places += read_field(expression.face, self._flow.face_box, places)
+        window = read_field(part.window, part.box, places)[..., None]
+        lid = self._portrait.read(places + read_field(state.open_lid, part.box, places))
+        share = float(smoothstep(0.1, 0.4, np.float32(state.closed)))  # pyright: ignore[reportArgumentType]
+        if share > 0:
+            closed = shut.read(places + read_field(state.shut_lid, part.box, places))
+            lid = cv2.addWeighted(lid, 1 - share, closed, share, 0)
+        ball = self._portrait.read(places + read_field(state.ball, part.box, places))
+        inside = _coverage(read_field(state.inside, part.box, places), self._size)[..., None]
+        eye = lid + (ball.astype(np.float32) - lid) * inside
+        target = frame[rectangle]
+        target[:] = np.rint(target + (eye - target) * window).astype(np.uint8)
+
+    def _draw_mouth(
+        self, frame: ByteArray, back: FloatArray, forward: FloatArray, expression: Expression
+    ) -> None:
+        box, mouth = self._mouth_part.box, self._mouth
+        rectangle = self._rectangle(box, forward)
+        if rectangle is None:
+            return
+        places = self._places(*rectangle, back)
+        upper = self._portrait.read(places + read_field(expression.upper, box, places))
+        lower = self._portrait.read(places + read_field(expression.lower, box, places))
+        local = to_local(mouth.axes[0], mouth.axes[1], places)
+        cell = (local[..., 0] + 1.3) / 2.6 * (len(expression.upper_line) - 1)
+        lines = np.stack([expression.upper_line, expression.lower_line], -1)[None]
+        edges = cv2.remap(lines, cell, np.zeros_like(cell), cv2.INTER_LINEAR,
+                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        below_upper = local[..., 1] - edges[..., 0]
+        above_lower = edges[..., 1] - local[..., 1]
+        is_lower = _coverage((below_upper - above_lower) / 2, self._size)[..., None]
+        lips = upper + (lower.astype(np.float32) - upper) * is_lower
+        opening = edges[..., 1] - edges[..., 0]
+        inside = np.minimum(below_upper, above_lower)
+        inside = _coverage(inside, self._size) * (opening > 1e-5)
+        if inside.any():
+            hollow = self._inside(places, below_upper, above_lower, expression)
+            lips += (hollow - lips) * inside[..., None]
+        window = read_field(self._mouth_part.window, box, places)[..., None]
+        target = frame[rectangle]
+        target[:] = np.rint(target + (lips - target) * window).astype(np.uint8)
+
+    def _inside(
+        self,
+        places: FloatArray,
+        below_upper: FloatArray,
+        above_lower: FloatArray,
+        expression: Expression,
+    ) -> FloatArray:
+        """Return float32 [H, W, 4], what is seen between the lips."""
+        hollow = self._tongue.read(places - expression.jaw_shift).astype(np.float32)
+        teeth = self._teeth.read(places).astype(np.float32)
+        if self._mouth.shaded:
+            unit = self._flow.eye_distance
+            shade = 1 - 0.6 * np.exp(-np.maximum(below_upper, 0) / (0.045 * unit))
+            shade *= 1 - 0.35 * np.exp(-np.maximum(above_lower, 0) / (0.04 * unit))
+            if self._mouth.gap > 0:  # the portrait's own teeth carry their own shadow
+                shade += (1 - shade) * expression.portrait_opening
+            teeth[..., :3] *= shade[..., None]
+            hollow[..., :3] *= shade[..., None]
+        return teeth + hollow * (1 - teeth[..., 3:] / 255)
+
+
+def _coverage(distance: FloatArray, size_px: int) -> FloatArray:
+    """Turn a signed distance in canvas units into 0..1 with an antialiased edge."""
+    return np.clip(distance * (size_px / _EDGE_PX) + 0.5, 0.0, 1.0)
+
+
+def _window(height: int, width: int) -> FloatArray:
+    rows = np.minimum(np.arange(height), np.arange(height)[::-1])[:, None]
+    columns = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
+    distance = np.minimum(rows, columns).astype(np.float32)
+    window = smoothstep(0.0, 1.0, distance / _BORDER_CELLS)
+    return window
+
+
+def _scaled(picture: ByteArray, box: FloatArray, pixels_per_unit: int) -> _Texture:
+    """Premultiply and scale a picture so that one canvas unit has `pixels_per_unit` pixels."""
+    width = max(2, round(float(box[2] - box[0]) * pixels_per_unit))
+    height = max(2, round(float(box[3] - box[1]) * pixels_per_unit))
+    pixels = picture.astype(np.float32)
+    pixels[..., :3] *= pixels[..., 3:] / 255
+    shrinking = width < picture.shape[1]
+    mode = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
+    if (height, width) != picture.shape[:2]:
+        pixels = cv2.resize(pixels, (width, height), interpolation=mode)
+    pixels = np.clip(pixels, 0, 255)
+    pixels[..., :3] = np.minimum(pixels[..., :3], pixels[..., 3:])
+    return _Texture(np.rint(pixels).astype(np.uint8), box)
+
+
+def _unpremultiplied(frame: ByteArray) -> ByteArray:
+    alpha = frame[..., 3]
+    partial = (alpha > 0) & (alpha < 255)
+    if partial.any():
+        colour = frame[partial].astype(np.float32)
+        colour[:, :3] = np.minimum(colour[:, :3] * 255 / colour[:, 3:], 255)
+        frame[partial] = np.rint(colour).astype(np.uint8)
+    return frame

@@ -1,0 +1,96 @@
+"""The decoder: motion latents or rig values to frames of one avatar.
+
+Place in the flow: DiT -> latents -> here -> frames. The base is the avatar's own geometry
+(`base_flow`, `compositor`); where the model package brings a `decoder.onnx`, its flow correction is
+added to the base flow before the picture is read, so that it can never bring in foreign pixels.
+Shape letters: T latent frames, S output pixels, G cells of the correction.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import numpy as np
+
+from rest_bridge.avatar import Avatar
+from rest_bridge.errors import AvatarError
+from rest_bridge.generator.compositor import Compositor
+from rest_bridge.generator.latent import LatentSpace
+from rest_bridge.inference.package import ModelPackage
+from rest_bridge.rig import RIG_NAMES
+from rest_bridge.types import ByteArray, FloatArray
+
+MIN_SIZE_PX: Final = 64
+MAX_SIZE_PX: Final = 2160
+
+
+class FlowCorrection(Protocol):
+    """A network's addition to the base flow."""
+
+    def __call__(self, rig: FloatArray) -> FloatArray:
+        """Return float32 [G, G, 2], canvas units, for a rig vector [58]."""
+        ...
+
+
+class FaceDecoder:
+    """Draws one avatar at one size. Every frame depends only on its own rig values."""
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        avatar: Avatar,
+        size_px: int,
+        *,
+        correction: FlowCorrection | None = None,
+    ) -> None:
+        """Prepare an avatar for drawing.
+
+        Args:
+            package: the model package; its `motion.npz` reads the rig off latents.
+            avatar: whom to draw.
+            size_px: width and height of the frames, 64 to 2160.
+            correction: a network's addition to the base flow, if any.
+
+        Raises:
+            AvatarError: the size is outside the allowed range.
+        """
+        if not MIN_SIZE_PX <= size_px <= MAX_SIZE_PX:
+            raise AvatarError(
+                f"A frame of {size_px} pixels is not possible; choose a size from "
+                f"{MIN_SIZE_PX} to {MAX_SIZE_PX}."
+            )
+        self.size_px = size_px
+        self._compositor = Compositor(avatar, size_px)
+        self._package = package
+        self._space: LatentSpace | None = None
+        self._correction = correction
+
+    def render(self, rig: FloatArray) -> ByteArray:
+        """Draw one frame.
+
+        Args:
+            rig: float32 [58], see `rest_bridge.rig`. The head pose adds to the portrait's own, so
+                zero keeps the pose in which the person was portrayed.
+
+        Returns:
+            uint8 [S, S, 4], straight alpha, top row first, C-contiguous.
+        """
+        pose_and_weights = np.asarray(rig, np.float32)
+        if pose_and_weights.shape != (len(RIG_NAMES),):
+            raise ValueError(f"a rig vector has {len(RIG_NAMES)} values, not {rig.shape}")
+        correction = None if self._correction is None else self._correction(pose_and_weights)
+        weights = np.clip(pose_and_weights[6:], 0.0, 1.0)
+        return self._compositor.draw(pose_and_weights[:6], weights, correction)
+
+    def decode(self, latents: FloatArray) -> Iterator[ByteArray]:
+        """Draw the frames of motion latents one after the other.
+
+        Args:
+            latents: float32 [T, 16, 4, 4].
+
+        Yields:
+            2T times uint8 [S, S, 4], as `render`.
+        """
+        if self._space is None:
+            self._space = LatentSpace(self._package)
+        for rig in self._space.to_rig(latents):
+            yield self.render(rig)

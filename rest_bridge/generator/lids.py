@@ -1,0 +1,125 @@
+"""Lids and gaze of one eye: where every place around the eye comes from, for any lid state.
+
+Place in the flow: ARKit weights -> here -> small backward fields -> compositor. The upper lid is a
+sheet that slides over the eyeball; its skin comes from the open portrait while nearly open and from
+the painted closed eye while nearly closed, each stretched so that the lash lines coincide.
+Lengths along t in eye widths, down positive. Shape letters: H/W cells.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rest_bridge.avatar import EyeLayer
+from rest_bridge.generator.base_flow import to_local
+from rest_bridge.generator.fields import grid_points
+from rest_bridge.rig import ARKIT_NAMES
+from rest_bridge.types import FloatArray
+
+_CELLS: Final = (44, 56)
+_LASH_BAND: Final = 0.05
+"""The strip at the lid's edge that moves without stretching: lashes keep their thickness."""
+_GAZE_REACH: Final = np.array([0.2, 0.11], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class LidState:
+    """Fields over the eye's box for one instant.
+
+    Attributes:
+        open_lid: float32 [H, W, 2], canvas displacement into the portrait.
+        shut_lid: float32 [H, W, 2], canvas displacement into the picture of the closed eye.
+        ball: float32 [H, W, 2], canvas displacement into the portrait for the eyeball.
+        inside: float32 [H, W], distance from the lids' edges, canvas units; positive on the ball.
+        closed: how far the eye is closed, 0..1.
+    """
+
+    open_lid: FloatArray
+    shut_lid: FloatArray
+    ball: FloatArray
+    inside: FloatArray
+    closed: float
+
+
+class Lids:
+    """The lids of one eye."""
+
+    def __init__(self, eye: EyeLayer, side: str) -> None:
+        """Prepare the grid.
+
+        Args:
+            eye: the avatar's eye layer.
+            side: "Left" or "Right", the person's side as in the ARKit names.
+        """
+        self.box = eye.box
+        self._width = float(np.hypot(*eye.axes[1]))
+        local = to_local(eye.axes[0], eye.axes[1], grid_points(eye.box, *_CELLS))
+        self._s = local[..., 0]
+        self._t = local[..., 1] / self._width
+        self._unit = eye.axes[1] / self._width
+        at = {n: np.interp(self._s, eye.places, getattr(eye, n)).astype(np.float32)
+              for n in ("upper", "lower", "closed", "top", "bottom")}  # fmt: skip
+        self._upper, self._lower, self._closed = at["upper"], at["lower"], at["closed"]
+        self._top = np.minimum(at["top"], np.minimum(self._upper, self._closed) - 0.12)
+        self._bottom = np.maximum(at["bottom"], self._lower + 0.05)
+        names = ("Blink", "Wide", "Squint", "LookDown", "LookUp", "LookIn", "LookOut")
+        self._index = [ARKIT_NAMES.index(f"eye{name}{side}") for name in names]
+        inwards = 1.0 if side == "Right" else -1.0  # the person's right eye looks in to the right
+        self._gaze_sign = np.array([inwards, 1.0], np.float32)
+        bump = np.clip(1 - np.abs(2 * self._s - 1) ** 3, 0, 1)
+        self._bump = bump.astype(np.float32)
+
+    def state(self, arkit: FloatArray) -> LidState:
+        """Place the lids and turn the eyeball.
+
+        Args:
+            arkit: float32 [52], ARKit weights.
+
+        Returns:
+            The fields.
+        """
+        blink, wide, squint, down, up, inside, outside = (float(arkit[i]) for i in self._index)
+        lowered = 1 - (1 - blink) * (1 - 0.3 * down) * (1 - 0.18 * squint)
+        raised = (0.28 * wide + 0.12 * up) * (1 - blink)
+        close_upper = lowered - raised
+        close_lower = 1 - (1 - blink) * (1 - 0.45 * squint) * (1 + 0.1 * wide)
+        upper = self._upper + close_upper * (self._closed - self._upper)
+        lower = self._lower + close_lower * (self._closed - self._lower)
+        t = self._t
+        open_t = self._lid_source(t, upper, lower, self._upper, self._lower)
+        shut_t = self._lid_source(t, upper, lower, self._closed, self._closed)
+        opening = np.maximum(lower - upper, 1e-3)
+        wider = np.clip((self._lower - self._upper) / opening, 0.0, 1.0)
+        ball_t = np.where(close_upper < 0, self._upper + (t - upper) * wider, t)
+        gaze = np.array([inside - outside, down - up], np.float32) * self._gaze_sign * _GAZE_REACH
+        return LidState(
+            open_lid=self._canvas(np.zeros_like(t), open_t - t),
+            shut_lid=self._canvas(np.zeros_like(t), shut_t - t),
+            ball=self._canvas(-gaze[0] * self._bump, ball_t - t - gaze[1] * self._bump),
+            inside=(np.minimum(t - upper, lower - t) * self._width).astype(np.float32),
+            closed=float(np.clip(close_upper, 0, 1)),
+        )
+
+    def _lid_source(
+        self,
+        t: FloatArray,
+        upper: FloatArray,
+        lower: FloatArray,
+        from_upper: FloatArray,
+        from_lower: FloatArray,
+    ) -> FloatArray:
+        """Stretch the skin above and below so that edges at `from_*` come to `upper`, `lower`."""
+        band = np.minimum(_LASH_BAND, 0.4 * (upper - self._top))
+        edge, from_edge = upper - band, from_upper - band
+        gain = (from_edge - self._top) / np.maximum(edge - self._top, 0.02)
+        above = np.where(t > edge, t - upper + from_upper, self._top + (t - self._top) * gain)
+        gain = (self._bottom - from_lower) / np.maximum(self._bottom - lower, 0.02)
+        below = self._bottom - (self._bottom - t) * gain
+        source = np.where(t < (upper + lower) / 2, above, below)
+        return np.where((t <= self._top) | (t >= self._bottom), t, source)
+
+    def _canvas(self, along: FloatArray, across: FloatArray) -> FloatArray:
+        x = along * self._unit[0] - across * self._unit[1]
+        y = along * self._unit[1] + across * self._unit[0]
+        return (np.stack([x, y], -1) * self._width).astype(np.float32)

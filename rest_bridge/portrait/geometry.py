@@ -1,0 +1,285 @@
+"""Turns a fitted head into the grids that move the picture.
+
+Place in the flow: fitted head and contours -> here -> `HeadField`, `FaceField` and the mouth's two
+sheets. Every cell of a grid is a place in the PORTRAIT; it stores how the surface seen there moves
+with each rig value. So the movement is exact at run time and needs neither mesh nor rasteriser.
+Lengths in canvas units. Shape letters: V vertices, K shapes, H/W cells.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from rest_bridge.avatar import FaceField, HeadField
+from rest_bridge.portrait.contours import LipCurves, box_points
+from rest_bridge.portrait.fit import FittedHead
+from rest_bridge.portrait.raster import fill_outside, rasterise
+from rest_bridge.rig import ARKIT_NAMES
+from rest_bridge.types import Array, FloatArray
+
+_HEAD_CELLS: Final = 96
+_FACE_CELLS: Final = (96, 80)
+_MOUTH_CELLS: Final = (56, 72)
+_LIDS: Final = ("eyeBlink", "eyeLook", "eyeWide")
+"""Shapes drawn by the eye layers instead."""
+_LEFT_OUT: Final = ("tongueOut",)
+_JAW: Final = ("jawForward", "jawLeft", "jawRight", "jawOpen")
+SHAPES: Final = np.array(
+    [i for i, name in enumerate(ARKIT_NAMES) if not name.startswith(_LIDS + _LEFT_OUT)], np.int16
+)
+_SEAL_SHARE: Final = 0.35
+"""Share of an open mouth's gap that the upper lip closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MouthSheets:
+    """Fields of the mouth's two sheets; see `avatar.MouthLayer` for shapes and meaning."""
+
+    box: FloatArray
+    upper: Array
+    lower: Array
+    seal_upper: FloatArray
+    seal_lower: FloatArray
+    gap_gain: FloatArray
+    jaw_shift: FloatArray
+
+
+def head_field(
+    fitted: FittedHead, landmarks: FloatArray, eye_distance: float, canvas_px: int, *, solid: bool
+) -> HeadField:
+    """Build the pose field: depth of every place, and how much it follows the head.
+
+    Args:
+        fitted: the head, in canvas pixels.
+        landmarks: float32 [66, 2], canvas units.
+        eye_distance: canvas units.
+        canvas_px: pixels of the canvas.
+        solid: the picture has a background that must stay behind.
+
+    Returns:
+        The field.
+    """
+    cells = _HEAD_CELLS
+    coverage = rasterise(fitted.vertices * (cells / canvas_px), fitted.triangles, cells, cells)
+    places = box_points(np.array([0, 0, 1, 1], np.float32), cells, cells)
+    chin = landmarks[8]
+    up = -fitted.rotation[:, 1] * np.array([1, -1, 1], np.float32)
+    down = up[:2] / max(float(np.linalg.norm(up[:2])), 1e-6)
+    below_chin = (places - chin) @ down / eye_distance
+    pivot_offset = fitted.scale * fitted.rotation @ np.array([0, -1.0, -8.0], np.float32)
+    chin_vertex = _landmark_depth(fitted, landmarks[8] * canvas_px)
+    pivot = np.array([
+        chin[0] + pivot_offset[0] / canvas_px,
+        chin[1] - pivot_offset[1] / canvas_px,
+        (chin_vertex + pivot_offset[2]) / canvas_px,
+    ], np.float32)  # fmt: skip
+
+    depth = coverage.interpolate(fitted.vertices[:, 2:] / canvas_px)
+    inner = cv2.erode(coverage.covered.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    depth = fill_outside(depth, inner)[..., 0]
+    head = coverage.covered & (below_chin < 0.1)
+    distance = cv2.distanceTransform((~head).astype(np.uint8), cv2.DIST_L2, 5)
+    distance = distance / cells / eye_distance
+    far = _smoothstep(0.0, 1.0, distance)
+    depth = depth * (1 - far) + pivot[2] * far
+    depth = cv2.GaussianBlur(depth.astype(np.float32), (0, 0), 1.0)
+
+    weight = 1 - _smoothstep(0.05, 1.15, below_chin)
+    reach = (0.45, 1.8) if solid else (1.6, 3.5)
+    weight = weight * (1 - _smoothstep(*reach, distance))
+    if solid:
+        margin = np.minimum(places, 1 - places).min(-1)
+        weight = weight * _smoothstep(0.0, 0.09, margin)
+    return HeadField(depth.astype(np.float32), weight.astype(np.float32), pivot)
+
+
+def face_field(
+    fitted: FittedHead,
+    landmarks: FloatArray,
+    lips: LipCurves,
+    eye_distance: float,
+    canvas_px: int,
+) -> FaceField:
+    """Build the expression field of the whole face.
+
+    Args:
+        fitted: the head, in canvas pixels.
+        landmarks: float32 [66, 2], canvas units.
+        lips: the mouth's contours.
+        eye_distance: canvas units.
+        canvas_px: pixels of the canvas.
+
+    Returns:
+        The field.
+    """
+    middle = (landmarks[36:42].mean(0) + landmarks[42:48].mean(0)) / 2
+    reach = np.array([2.3, 1.9, 2.3, 3.3], np.float32) * eye_distance
+    box = np.concatenate([middle - reach[:2], middle + reach[2:]]).astype(np.float32)
+    places = box_points(box, *_FACE_CELLS)
+    known, values = _surface(fitted, places, box, canvas_px)
+    known &= _face_mask(landmarks, places, eye_distance)
+    basis = fill_outside(values, known)
+    cell = float(box[2] - box[0]) / _FACE_CELLS[1]
+    distance = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 5) * cell
+    damping = np.exp(-((distance / (0.65 * eye_distance)) ** 2))
+    basis = cv2.GaussianBlur(basis.reshape(*_FACE_CELLS, -1), (3, 3), 0.7)
+    window = np.minimum(1.0, _edge_distance(*_FACE_CELLS) / 6)
+    basis = basis * (damping * window)[..., None]
+    basis = basis * (1 - _eye_mask(landmarks, places))[..., None]
+    upper, lower = _seals(lips, places, eye_distance)
+    is_lower = _below_line(lips, places)
+    seal = np.where(is_lower[..., None], lower, upper).astype(np.float32)
+    return FaceField(box, SHAPES, _as_basis(basis), seal)
+
+
+def mouth_sheets(
+    fitted: FittedHead,
+    landmarks: FloatArray,
+    lips: LipCurves,
+    eye_distance: float,
+    canvas_px: int,
+) -> MouthSheets:
+    """Build the fields above and below the lip line, each continued beyond it.
+
+    Args:
+        fitted: the head, in canvas pixels.
+        landmarks: float32 [66, 2], canvas units.
+        lips: the mouth's contours.
+        eye_distance: canvas units.
+        canvas_px: pixels of the canvas.
+
+    Returns:
+        The two sheets.
+    """
+    half = float(np.linalg.norm(lips.axes.along))
+    reach = np.array([half + 0.3 * eye_distance, 0.5 * eye_distance, 0, 0.85 * eye_distance])
+    centre = lips.axes.origin
+    box = np.array([centre[0] - reach[0], centre[1] - reach[1],
+                    centre[0] + reach[0], centre[1] + reach[3]], np.float32)  # fmt: skip
+    places = box_points(box, *_MOUTH_CELLS)
+    known, values = _surface(fitted, places, box, canvas_px)
+    known &= _face_mask(landmarks, places, eye_distance)
+    local = lips.axes.local(places)
+    between = np.abs(local[..., 0]) < 1.0
+    upper_line = np.interp(local[..., 0], lips.places, lips.upper)
+    lower_line = np.interp(local[..., 0], lips.places, lips.lower)
+    upper = fill_outside(values, known & ~(between & (local[..., 1] > upper_line)))
+    lower = fill_outside(values, known & ~(between & (local[..., 1] < lower_line)))
+    upper, lower = (cv2.GaussianBlur(sheet, (3, 3), 0.7) for sheet in (upper, lower))
+    seal_upper, seal_lower = _seals(lips, places, eye_distance)
+    middle = np.stack([lips.points(lips.upper), lips.points(lips.lower)])[:, 11:22]
+    unit = lips.axes.along / half
+    normal = np.array([-unit[1], unit[0]], np.float32)
+    at_upper, at_lower = (
+        _lookup(sheet, box, line).reshape(len(line), len(SHAPES), 2).mean(0)
+        for sheet, line in ((upper, middle[0]), (lower, middle[1]))
+    )
+    gain = (at_lower - at_upper) @ normal
+    is_jaw = np.array([ARKIT_NAMES[i] in _JAW for i in SHAPES])
+    return MouthSheets(
+        box=box,
+        upper=_as_basis(upper),
+        lower=_as_basis(lower),
+        seal_upper=seal_upper,
+        seal_lower=seal_lower,
+        gap_gain=gain.astype(np.float32),
+        jaw_shift=(at_lower * is_jaw[:, None]).astype(np.float32),
+    )
+
+
+def _surface(
+    fitted: FittedHead, places: FloatArray, box: FloatArray, canvas_px: int
+) -> tuple[Array, FloatArray]:
+    """Rasterise the head over a box: covered cells and [H, W, 2K] displacements."""
+    height, width = places.shape[:2]
+    cells = np.array([width, height], np.float32) / (box[2:] - box[:2])
+    points = fitted.vertices / np.float32(canvas_px)
+    scaled = np.concatenate([(points[:, :2] - box[:2]) * cells, points[:, 2:] * cells[0]], 1)
+    coverage = rasterise(scaled.astype(np.float32), fitted.triangles, height, width)
+    moves = fitted.displacement[SHAPES][..., :2].transpose(1, 0, 2) / np.float32(canvas_px)
+    return coverage.covered, coverage.interpolate(moves.reshape(len(points), -1))
+
+
+def _as_basis(values: FloatArray) -> Array:
+    height, width = values.shape[:2]
+    split = values.reshape(height, width, len(SHAPES), 2).transpose(2, 0, 1, 3)
+    return np.ascontiguousarray(split).astype(np.float16)
+
+
+def _face_mask(landmarks: FloatArray, places: FloatArray, eye_distance: float) -> Array:
+    """Say which cells lie within the outline of jaw and forehead."""
+    brows = landmarks[17:27]
+    middle = (landmarks[36:42].mean(0) + landmarks[42:48].mean(0)) / 2
+    across = landmarks[42:48].mean(0) - landmarks[36:42].mean(0)
+    upwards = np.array([across[1], -across[0]]) / np.linalg.norm(across)
+    forehead = brows + upwards * 0.9 * eye_distance
+    outline = np.concatenate([landmarks[:17], forehead[::-1]])
+    hull = cv2.convexHull(((outline - middle) * 1.0 + middle).astype(np.float32))
+    low, size = places[0, 0], places[-1, -1] - places[0, 0]
+    scale = np.array([places.shape[1] - 1, places.shape[0] - 1]) / size
+    mask = np.zeros(places.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, np.round((hull[:, 0] - low) * scale).astype(np.int32), 1)
+    return mask > 0
+
+
+def _eye_mask(landmarks: FloatArray, places: FloatArray) -> FloatArray:
+    """Return 1 inside the eyes: cheeks and brows must not press the eyeballs."""
+    mask = np.zeros(places.shape[:2], np.float32)
+    for ring in (landmarks[36:42], landmarks[42:48]):
+        centre, width = ring.mean(0), float(np.linalg.norm(ring[3] - ring[0]))
+        across = (ring[3] - ring[0]) / width
+        offset = places - centre
+        s = offset @ across / (0.55 * width)
+        t = offset @ np.array([-across[1], across[0]]) / (0.3 * width)
+        mask = np.maximum(mask, 1 - _smoothstep(0.6, 1.8, np.sqrt(s**2 + t**2)))
+    return mask
+
+
+def _seals(lips: LipCurves, places: FloatArray, eye_distance: float) -> tuple[Array, Array]:
+    """Displacements of the upper and lower sheet that close the portrait's open mouth."""
+    local = lips.axes.local(places)
+    opening = lips.lower - lips.upper if lips.gap > 0 else np.zeros_like(lips.lower)
+    gap = np.interp(local[..., 0], lips.places, opening, left=0, right=0)
+    over = np.maximum(np.interp(local[..., 0], lips.places, lips.upper) - local[..., 1], 0)
+    under = np.maximum(local[..., 1] - np.interp(local[..., 0], lips.places, lips.lower), 0)
+    unit = lips.axes.along / np.linalg.norm(lips.axes.along)
+    normal = np.array([-unit[1], unit[0]], np.float32)
+    upper = _SEAL_SHARE * gap * np.exp(-((over / (0.3 * eye_distance)) ** 2))
+    lower = -(1 - _SEAL_SHARE) * gap * np.exp(-((under / (0.6 * eye_distance)) ** 2))
+    return (
+        (upper[..., None] * normal).astype(np.float32),
+        (lower[..., None] * normal).astype(np.float32),
+    )
+
+
+def _below_line(lips: LipCurves, places: FloatArray) -> Array:
+    local = lips.axes.local(places)
+    return local[..., 1] > np.interp(local[..., 0], lips.places, (lips.upper + lips.lower) / 2)
+
+
+def _lookup(field: FloatArray, box: FloatArray, points: FloatArray) -> FloatArray:
+    """Read a field [H, W, C] at canvas points [S, 2], nearest cell."""
+    height, width = field.shape[:2]
+    place = (points - box[:2]) / (box[2:] - box[:2]) * [width, height]
+    column = place[:, 0].astype(np.int64).clip(0, width - 1)
+    row = place[:, 1].astype(np.int64).clip(0, height - 1)
+    return field[row, column]
+
+
+def _landmark_depth(fitted: FittedHead, point_px: FloatArray) -> float:
+    distance = np.linalg.norm(fitted.vertices[:, :2] - point_px, axis=1)
+    near = np.argsort(distance)[:8]
+    return float(fitted.vertices[near, 2].max())
+
+
+def _edge_distance(height: int, width: int) -> FloatArray:
+    rows = np.minimum(np.arange(height), np.arange(height)[::-1])[:, None]
+    columns = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
+    return np.minimum(rows, columns).astype(np.float32)
+
+
+def _smoothstep(low: float, high: float, value: FloatArray) -> FloatArray:
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)

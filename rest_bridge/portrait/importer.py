@@ -1,0 +1,264 @@
+"""Makes an avatar of a portrait.
+
+Place in the flow: picture file -> landmarks -> square canvas -> fitted head -> fields and painted
+layers -> `Avatar`. A few seconds on one core; nothing here runs while the face is live.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from rest_bridge.avatar import STYLES, Avatar, EyeLayer, MouthLayer, Style
+from rest_bridge.errors import AvatarError
+from rest_bridge.inference.package import ModelPackage
+from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_curves
+from rest_bridge.portrait.fit import FittedHead, fit_head
+from rest_bridge.portrait.geometry import SHAPES, face_field, head_field, mouth_sheets
+from rest_bridge.portrait.paint import (
+    Light,
+    detect_style,
+    paint_mouth,
+    paint_shut_eye,
+    read_light,
+)
+from rest_bridge.portrait.pictures import read_picture
+from rest_bridge.rig import ARKIT_NAMES, RIG_INDEX
+from rest_bridge.types import ByteArray, FloatArray
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and how far the import is, 0..1."""
+
+_EYE_SHARE: Final = 0.2
+"""Distance of the eyes as a share of the canvas, where the picture is large enough."""
+_EYE_LINE: Final = 0.42
+_MAX_CANVAS_PX: Final = 1536
+_MIN_EYE_DISTANCE_PX: Final = 12.0
+
+
+def import_portrait(
+    picture: Path,
+    package: ModelPackage,
+    *,
+    landmarks: FloatArray | None = None,
+    style: Style | None = None,
+    face: int | None = None,
+    mouth_open: Path | None = None,
+    eyes_closed: Path | None = None,
+    progress: Progress | None = None,
+) -> Avatar:
+    """Make an avatar of a portrait.
+
+    Args:
+        picture: photo, painting or drawing, with or without alpha.
+        package: the model package (head.npz; face_detector.onnx and landmarks.onnx unless
+            `landmarks` is given).
+        landmarks: float32 [66, 2] in pixels of the picture, to be used instead of the networks.
+        style: how to paint what the portrait does not show; guessed if None.
+        face: which face to take where there are several, 1 = the largest.
+        mouth_open: the same portrait with an open mouth, same size and pose.
+        eyes_closed: the same portrait with closed eyes, same size and pose.
+        progress: called as the work goes on.
+
+    Returns:
+        The avatar.
+
+    Raises:
+        AvatarError: the picture cannot be used; the message says why and what to do.
+    """
+    report = progress or (lambda _what, _share: None)
+    report("reading the picture", 0.0)
+    if style is not None and style not in STYLES:
+        raise AvatarError(f"Unknown style {style!r}; choose one of {', '.join(STYLES)}.")
+    pixels = read_picture(picture)
+    report("finding the face", 0.1)
+    points, confidence = _landmarks(pixels, package, landmarks, face, picture)
+    canvas, points, corner, scale = _canvas(pixels, points)
+    report("fitting the head", 0.3)
+    avatar = _assemble(canvas, points, confidence, package, style, picture.name, report)
+    for path, what in ((mouth_open, "mouth"), (eyes_closed, "eyes")):
+        if path is not None:
+            from rest_bridge.portrait import supplied
+
+            other = supplied.aligned(read_picture(path), pixels, corner, scale, len(canvas), path)
+            avatar = supplied.use(avatar, other, what)
+    report("done", 1.0)
+    return avatar
+
+
+def _landmarks(
+    pixels: ByteArray,
+    package: ModelPackage,
+    given: FloatArray | None,
+    face: int | None,
+    path: Path,
+) -> tuple[FloatArray, FloatArray | None]:
+    if given is None:
+        from rest_bridge.portrait.landmarks import find_landmarks
+
+        return find_landmarks(pixels, package, face, path)
+    points = np.asarray(given, np.float32)
+    if points.shape != (66, 2) or not np.isfinite(points).all():
+        raise AvatarError(
+            f"Landmarks must be 66 points (x, y) in pixels, these have the shape {points.shape}; "
+            f"mark the face again: {path}"
+        )
+    return points, None
+
+
+def _canvas(
+    pixels: ByteArray, points: FloatArray
+) -> tuple[ByteArray, FloatArray, FloatArray, float]:
+    """Cut a square around head and shoulders.
+
+    Returns:
+        Canvas, landmarks in canvas units, the canvas' corner in the picture and its scale.
+    """
+    height, width = pixels.shape[:2]
+    eyes = points[36:42].mean(0), points[42:48].mean(0)
+    distance = float(np.linalg.norm(eyes[1] - eyes[0]))
+    if distance < _MIN_EYE_DISTANCE_PX:
+        raise AvatarError(
+            f"The face is too small: its eyes are {distance:.0f} pixels apart, at least "
+            f"{_MIN_EYE_DISTANCE_PX:.0f} are needed; use a larger picture or crop to the face."
+        )
+    middle = (eyes[0] + eyes[1]) / 2
+    side = distance / _EYE_SHARE
+    has_alpha = bool((pixels[..., 3] < 255).any())
+    if not has_alpha:  # stay inside the picture: nothing can be shown beyond it
+        side = min(side, float(min(height, width)))
+    corner = middle - np.array([0.5, _EYE_LINE]) * side
+    if not has_alpha:
+        corner = np.clip(corner, 0, np.array([width, height]) - side)
+    canvas_px = int(np.clip(round(side), 64, _MAX_CANVAS_PX))
+    scale = canvas_px / side
+    whole = np.round(corner)
+    if canvas_px == round(side):  # cut along pixels: no resampling at all
+        corner, scale = whole, 1.0
+    matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
+    matrix[:, 2] += 0.5 * scale - 0.5
+    premultiplied = pixels.astype(np.float32)
+    premultiplied[..., :3] *= premultiplied[..., 3:] / 255
+    if scale < 1:
+        sigma = 0.4 * (1 / scale - 1)
+        premultiplied = cv2.GaussianBlur(premultiplied, (0, 0), max(sigma, 1e-3))
+    border = cv2.BORDER_CONSTANT if has_alpha else cv2.BORDER_REPLICATE
+    out = cv2.warpAffine(premultiplied, matrix, (canvas_px, canvas_px), flags=cv2.INTER_LINEAR
+                         if scale == 1.0 else cv2.INTER_CUBIC, borderMode=border)  # fmt: skip
+    alpha = np.clip(out[..., 3:], 0, 255)
+    colour = np.where(alpha > 0, out[..., :3] * 255 / np.maximum(alpha, 1e-3), 0)
+    canvas = np.rint(np.clip(np.concatenate([colour, alpha], -1), 0, 255)).astype(np.uint8)
+    return canvas, ((points - corner) * scale / canvas_px).astype(np.float32), corner, scale
+
+
+def _assemble(
+    canvas: ByteArray,
+    points: FloatArray,
+    confidence: FloatArray | None,
+    package: ModelPackage,
+    style: Style | None,
+    source: str,
+    report: Progress,
+) -> Avatar:
+    canvas_px = len(canvas)
+    eye_distance = float(np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0)))
+    fitted = fit_head(points * canvas_px, package.arrays("head"), confidence)
+    chosen = style or detect_style(canvas, points, eye_distance)
+    light = read_light(canvas, points, eye_distance)
+    lips = lip_curves(points, canvas, eye_distance)
+    report("building the movement", 0.5)
+    solid = bool((canvas[..., 3] == 255).all())
+    face = face_field(fitted, points, lips, eye_distance, canvas_px)
+    mouth = _mouth(canvas, fitted, points, lips, light, chosen, eye_distance)
+    rest_rig = np.zeros(len(RIG_INDEX), np.float32)
+    rest_rig[6 + SHAPES] = mouth.rest
+    report("painting eyes and mouth", 0.8)
+    eyes = [
+        _eye(canvas, lid_curves(points, side, 0.82 if chosen == "drawn" else 0.78), light, chosen)
+        for side in ("left", "right")
+    ]
+    return Avatar(
+        source=source,
+        package=package.name,
+        style=chosen,
+        picture=canvas,
+        landmarks=points,
+        eye_distance=eye_distance,
+        rest_rig=rest_rig,
+        own_pose=np.array([*fitted.pose_degrees(), 0, 0, 0], np.float32),
+        head=head_field(fitted, points, eye_distance, canvas_px, solid=solid),
+        face=face,
+        mouth=mouth,
+        left_eye=eyes[0],
+        right_eye=eyes[1],
+    )
+
+
+def _mouth(
+    canvas: ByteArray,
+    fitted: FittedHead,
+    points: FloatArray,
+    lips: LipCurves,
+    light: Light,
+    style: Style,
+    eye_distance: float,
+) -> MouthLayer:
+    sheets = mouth_sheets(fitted, points, lips, eye_distance, len(canvas))
+    inside = paint_mouth(canvas, lips, light, style, eye_distance)
+    width = 0.028 if style == "drawn" else 0.0
+    return MouthLayer(
+        box=sheets.box,
+        upper=sheets.upper,
+        lower=sheets.lower,
+        seal_upper=sheets.seal_upper,
+        seal_lower=sheets.seal_lower,
+        axes=np.stack([lips.axes.origin, lips.axes.along]).astype(np.float32),
+        contour_upper=lips.points(lips.upper),
+        contour_lower=lips.points(lips.lower),
+        gap=lips.gap,
+        gap_gain=sheets.gap_gain,
+        rest=_own_opening(lips, sheets.gap_gain, fitted),
+        jaw_shift=sheets.jaw_shift,
+        inside_box=inside.box,
+        teeth=inside.teeth,
+        tongue=inside.tongue,
+        shaded=style != "drawn",
+        line=np.array([*light.line, width * eye_distance], np.float32),
+    )
+
+
+def _own_opening(lips: LipCurves, gap_gain: FloatArray, fitted: FittedHead) -> FloatArray:
+    """Return the weights that open a closed mouth as far as the portrait's own is open.
+
+    A smile parts the lips over closed teeth; otherwise the jaw is open.
+    """
+    rest = np.zeros(len(SHAPES), np.float32)
+    if lips.gap <= 0:
+        return rest
+    smiling = fitted.expression["mouthSmileLeft"] > 0.2
+    names = (
+        ("mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight")
+        if smiling
+        else ("jawOpen",)
+    )
+    chosen = np.isin([ARKIT_NAMES[i] for i in SHAPES], names)
+    opening = float(gap_gain[chosen].sum())
+    rest[chosen] = np.clip(lips.gap / max(opening, 1e-4), 0.02, 1.0)
+    return rest
+
+
+def _eye(canvas: ByteArray, lids: LidCurves, light: Light, style: Style) -> EyeLayer:
+    box, shut = paint_shut_eye(canvas, lids, light, style)
+    return EyeLayer(
+        axes=np.stack([lids.axes.origin, lids.axes.along]).astype(np.float32),
+        places=lids.places,
+        upper=lids.upper,
+        lower=lids.lower,
+        closed=lids.closed,
+        top=lids.top,
+        bottom=lids.bottom,
+        box=box,
+        shut=shut,
+    )

@@ -1,0 +1,369 @@
+"""Paints what a portrait does not show: closed lids and the inside of the mouth.
+
+Place in the flow: portrait and contours -> here -> layers of the avatar; once per portrait, at its
+own resolution, in its own manner (photo and painting: skin, lash line and light of the portrait;
+drawn: flat fill and the drawing's own line). Lengths in eye distances unless said otherwise.
+Shape letters: H/W pixels of a painted part, S samples along a curve.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from rest_bridge.avatar import Style
+from rest_bridge.portrait.contours import LidCurves, LipCurves, box_points, sample_picture
+from rest_bridge.portrait.raster import fill_outside
+from rest_bridge.types import ByteArray, FloatArray
+
+_UPPER_TEETH: Final = np.array([0.128, 0.226, 0.312, 0.375, 0.425], np.float32)
+"""Outer edge of each upper tooth from the middle, as seen from the front."""
+_LOWER_TEETH: Final = np.array([0.083, 0.17, 0.25, 0.32, 0.38], np.float32)
+_TOOTH: Final = np.array([238, 229, 213], np.float32)
+_GUM: Final = np.array([176, 92, 92], np.float32)
+_TONGUE: Final = np.array([186, 92, 92], np.float32)
+_CAVITY: Final = np.array([62, 22, 22], np.float32)
+_TYPICAL_SKIN: Final = np.array([205, 160, 138], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """How the portrait is lit, read off its skin.
+
+    Attributes:
+        gain: float32 [3], colour of the light against white on a typical skin.
+        skin: float32 [3], median skin colour, 0..255.
+        line: float32 [3], colour of the darkest lines around eyes and mouth, 0..255.
+    """
+
+    gain: FloatArray
+    skin: FloatArray
+    line: FloatArray
+
+
+def read_light(picture: ByteArray, landmarks: FloatArray, eye_distance: float) -> Light:
+    """Read skin colour, light and line colour off a portrait.
+
+    Args:
+        picture: uint8 [N, N, 4].
+        landmarks: float32 [66, 2].
+        eye_distance: canvas units.
+
+    Returns:
+        The light.
+    """
+    cheeks = np.stack([
+        0.5 * landmarks[2] + 0.5 * landmarks[31],
+        0.5 * landmarks[14] + 0.5 * landmarks[35],
+        0.5 * landmarks[30] + 0.5 * landmarks[27],
+    ])  # fmt: skip
+    reach = 0.08 * eye_distance
+    offsets = np.stack(np.meshgrid(*[np.linspace(-reach, reach, 9)] * 2), -1).reshape(1, -1, 2)
+    samples = sample_picture(picture[..., :3], (cheeks[:, None] + offsets).astype(np.float32))
+    skin = np.median(samples.reshape(-1, 3), 0)
+    brightness = float(np.clip(skin.mean() / _TYPICAL_SKIN.mean(), 0.45, 1.1)) ** 0.7
+    tint = skin / max(float(skin.mean()), 1.0) / (_TYPICAL_SKIN / _TYPICAL_SKIN.mean())
+    gain = brightness * np.clip(tint, 0.7, 1.35) ** 0.6
+    dark: list[FloatArray] = []
+    for a, b in ((36, 39), (42, 45), (58, 62)):
+        s = np.linspace(0.1, 0.9, 25)[:, None, None]
+        t = np.linspace(-0.12, 0.12, 17)[None, :, None] * eye_distance
+        along = landmarks[b] - landmarks[a]
+        normal = np.array([-along[1], along[0]]) / np.linalg.norm(along)
+        points = (landmarks[a] + s * along + t * normal).astype(np.float32)
+        colours = sample_picture(picture[..., :3], points).reshape(-1, 3)
+        order = np.argsort(colours.sum(1))
+        dark.append(colours[order[: len(order) // 20]].mean(0))
+    line = np.mean(dark, 0)
+    return Light(gain.astype(np.float32), skin.astype(np.float32), line.astype(np.float32))
+
+
+def detect_style(picture: ByteArray, landmarks: FloatArray, eye_distance: float) -> Style:
+    """Guess how a portrait was made from the statistics of its face.
+
+    Flat drawings have large areas of one colour between few edges; paintings lie between photos
+    and drawings and are treated like photos but for softer teeth.
+
+    Args:
+        picture: uint8 [N, N, 4].
+        landmarks: float32 [66, 2].
+        eye_distance: canvas units.
+
+    Returns:
+        The style.
+    """
+    low = np.maximum(landmarks.min(0) - 0.1 * eye_distance, 0)
+    high = np.minimum(landmarks.max(0) + 0.1 * eye_distance, 1)
+    box = np.array([*low, *high], np.float32)
+    face = sample_picture(picture[..., :3], box_points(box, 128, 128))
+    step = np.abs(np.diff(face, axis=0))[:, :-1].max(-1) + np.abs(np.diff(face, axis=1))[:-1].max(
+        -1
+    )
+    flat = float((step < 2.0).mean())
+    return "drawn" if flat > 0.5 else "photo"
+
+
+@dataclass(frozen=True, slots=True)
+class MouthPictures:
+    """Painted inside of the mouth; see `avatar.MouthLayer`."""
+
+    box: FloatArray
+    teeth: ByteArray
+    tongue: ByteArray
+
+
+def paint_mouth(
+    picture: ByteArray, lips: LipCurves, light: Light, style: Style, eye_distance: float
+) -> MouthPictures:
+    """Paint teeth, tongue and cavity.
+
+    Args:
+        picture: uint8 [N, N, 4].
+        lips: contours of the portrait's mouth.
+        light: the portrait's light.
+        style: manner of painting.
+        eye_distance: canvas units.
+
+    Returns:
+        The pictures; the lower one is drawn as with closed teeth and moves with the jaw.
+    """
+    half = float(np.linalg.norm(lips.axes.along)) * 1.3
+    centre = lips.axes.origin
+    reach = np.array([half, 0.45 * eye_distance, half, 0.8 * eye_distance], np.float32)
+    box = np.concatenate([centre - reach[:2], centre + reach[2:]]).astype(np.float32)
+    canvas_px = picture.shape[0]
+    height, width = (int(round(float(n) * canvas_px)) for n in (box[3] - box[1], box[2] - box[0]))
+    local = lips.axes.local(box_points(box, height, width))
+    x = local[..., 0] * float(np.linalg.norm(lips.axes.along)) / eye_distance
+    y = local[..., 1] / eye_distance
+    pixel = 1 / (canvas_px * eye_distance)
+    middle = len(lips.upper) // 2
+    upper_edge, lower_edge = (float(c[middle]) / eye_distance for c in (lips.upper, lips.lower))
+    scale = float(np.linalg.norm(lips.axes.along)) / eye_distance / 0.4
+    if style == "drawn":
+        teeth = _flat_teeth(x, y - upper_edge, pixel, scale)
+        tongue = _flat_tongue(x, y - lower_edge, pixel, scale, light)
+    else:
+        teeth = _teeth(x / scale, y - upper_edge, pixel, light, style)
+        tongue = _tongue(x / scale, y - lower_edge, pixel, light, style)
+    if lips.gap > 0:
+        teeth = _own_teeth(teeth, picture, lips, local, box, pixel * eye_distance)
+    return MouthPictures(box, _as_bytes(teeth), _as_bytes(tongue))
+
+
+def _row(
+    x: FloatArray, y: FloatArray, edges: FloatArray, bow: float, pixel: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return coverage of a row of teeth biting at y = 0 (crowns above), gaps, and place in tooth."""
+    distance = np.abs(x)
+    number = np.searchsorted(edges, distance.ravel()).reshape(x.shape)
+    bounded = np.minimum(number, len(edges) - 1)
+    inner = np.concatenate([[0.0], edges])[bounded]
+    outer = edges[bounded]
+    place = (distance - inner) / (outer - inner) * 2 - 1
+    round_off = 0.014 * np.abs(place) ** 3 + 0.006 * (bounded == 1)
+    edge = -bow * x**2 - round_off
+    coverage = np.clip((edge - y) / pixel + 0.5, 0, 1) * (number < len(edges))
+    gap = np.exp(-(((1 - np.abs(place)) * (outer - inner) / 2 / 0.007) ** 2))
+    return coverage.astype(np.float32), gap.astype(np.float32), place.astype(np.float32)
+
+
+def _teeth(x: FloatArray, y: FloatArray, pixel: float, light: Light, style: Style) -> FloatArray:
+    coverage, gap, place = _row(x, y - 0.035, _UPPER_TEETH, 0.22, pixel)
+    side = np.exp(-((x / 0.36) ** 2))
+    crown = np.clip((y - 0.035 + 0.19) / 0.19, 0, 1)  # 0 at the gum, 1 at the edge
+    tooth = _TOOTH * (0.62 + 0.38 * side)[..., None] * (0.9 + 0.1 * crown)[..., None]
+    tooth = tooth * (1 - 0.06 * np.abs(place) ** 2)[..., None]
+    contrast = 0.34 if style == "photo" else 0.2
+    tooth = tooth * (1 - contrast * gap * (0.4 + 0.6 * (1 - crown)))[..., None]
+    gum_edge = 0.035 - 0.165 - 0.02 * (1 - np.abs(place) ** 2) + 0.1 * x**2
+    gum = np.clip((gum_edge - y) / (3 * pixel) + 0.5, 0, 1)[..., None]
+    colour = tooth * (1 - gum) + _GUM * gum * (0.6 + 0.4 * side)[..., None]
+    colour = colour * light.gain * (0.93 if style == "photo" else 0.85)
+    coverage = np.maximum(coverage, gum[..., 0] * (np.abs(x) < 0.5))
+    return np.concatenate([colour, coverage[..., None] * 255], -1)
+
+
+def _tongue(x: FloatArray, y: FloatArray, pixel: float, light: Light, style: Style) -> FloatArray:
+    depth = np.clip(-y / 0.45, 0, 1)
+    colour = _CAVITY * (1 - 0.62 * depth)[..., None]
+    top = -0.105 + 0.9 * x**2 + 0.012 * np.exp(-((x / 0.03) ** 2))
+    below = y - top
+    body = np.clip(below / 0.035 + 0.5, 0, 1)
+    lit = 0.5 + 0.42 * np.exp(-(((below - 0.07) / 0.075) ** 2)) * np.exp(-((x / 0.22) ** 2))
+    lit = lit - 0.1 * np.exp(-((x / 0.015) ** 2)) * (below > 0)
+    tongue = _TONGUE * lit[..., None]
+    colour = colour * (1 - body[..., None]) + tongue * body[..., None]
+    # Lower teeth stand before the tongue; their row bites upwards.
+    coverage, gap, _ = _row(x, -(y + 0.012), _LOWER_TEETH, -0.05, pixel)
+    side = np.exp(-((x / 0.3) ** 2))
+    tooth = _TOOTH * (0.5 + 0.3 * side - 0.18 * gap)[..., None]
+    colour = colour * (1 - coverage[..., None]) + tooth * coverage[..., None]
+    colour = colour * light.gain * (1.0 if style == "photo" else 0.95)
+    return np.concatenate([colour, np.full((*x.shape, 1), 255.0)], -1)
+
+
+def _flat_teeth(x: FloatArray, y: FloatArray, pixel: float, scale: float) -> FloatArray:
+    strip = np.clip((0.055 * scale - y) / pixel + 0.5, 0, 1)
+    white = np.full((*x.shape, 3), 250.0)
+    return np.concatenate([white, strip[..., None] * 255], -1)
+
+
+def _flat_tongue(
+    x: FloatArray, y: FloatArray, pixel: float, scale: float, light: Light
+) -> FloatArray:
+    cavity = 0.55 * np.array([150, 50, 58]) + 0.45 * light.line
+    tongue = np.array([226, 116, 118]) * np.clip(light.gain, 0.7, 1.05)
+    top = (-0.1 + 0.8 * (x / scale) ** 2) * scale
+    body = np.clip((y - top) / pixel + 0.5, 0, 1)[..., None]
+    colour = cavity * (1 - body) + tongue * body
+    return np.concatenate([colour, np.full((*x.shape, 1), 255.0)], -1)
+
+
+def _own_teeth(
+    teeth: FloatArray,
+    picture: ByteArray,
+    lips: LipCurves,
+    local: FloatArray,
+    box: FloatArray,
+    pixel: float,
+) -> FloatArray:
+    """Use what the portrait shows between its lips, continued upwards under the lip."""
+    own = sample_picture(picture, box_points(box, *local.shape[:2]))
+    s, t = local[..., 0], local[..., 1]
+    upper = np.interp(s, lips.places, lips.upper)
+    lower = np.interp(s, lips.places, lips.lower)
+    inside = (t > upper - pixel) & (t < lower + pixel) & (np.abs(s) < 1)
+    core = (t > upper + 2 * pixel) & (t < lower - 2 * pixel) & (np.abs(s) < 0.95)
+    filled = fill_outside(own[..., :3], core)
+    share = np.clip((lower - t) / pixel + 1.0, 0, 1)[..., None]
+    colour = np.where(inside[..., None], own[..., :3], filled)
+    alpha = np.where((t < lower + pixel)[..., None], share * 255, 0)
+    reach = (np.abs(s) < 1.0)[..., None]
+    return np.concatenate(
+        [np.where(reach, colour, teeth[..., :3]), np.where(reach, alpha, teeth[..., 3:] * 0)], -1
+    )
+
+
+def _as_bytes(picture: FloatArray) -> ByteArray:
+    return np.ascontiguousarray(np.rint(np.clip(picture, 0, 255)).astype(np.uint8))
+
+
+def paint_shut_eye(
+    picture: ByteArray, lids: LidCurves, light: Light, style: Style
+) -> tuple[FloatArray, ByteArray]:
+    """Paint the portrait's eye with the lids closed.
+
+    Args:
+        picture: uint8 [N, N, 4].
+        lids: the eye's curves.
+        light: the portrait's light.
+        style: manner of painting.
+
+    Returns:
+        box float32 [4] and picture uint8 [H, W, 4].
+    """
+    corners = np.array([[s, t] for s in (-0.4, 1.4) for t in (
+        float(lids.top.min()) - 0.1, float(lids.bottom.max()) + 0.1)], np.float32)  # fmt: skip
+    width = float(np.linalg.norm(lids.axes.along))
+    placed = lids.axes.canvas(corners * [1, width])
+    box = np.concatenate([placed.min(0), placed.max(0)]).astype(np.float32)
+    canvas_px = picture.shape[0]
+    height_px, width_px = (int(round(float(n) * canvas_px)) for n in
+                           (box[3] - box[1], box[2] - box[0]))  # fmt: skip
+    places = box_points(box, height_px, width_px)
+    local = lids.axes.local(places)
+    s, t = local[..., 0], local[..., 1] / width
+    curve = {n: np.interp(s, lids.places, getattr(lids, n)).astype(np.float32)
+             for n in ("upper", "lower", "closed", "top", "bottom")}  # fmt: skip
+    eye = _EyePlace(picture, lids, s, t, curve, 1 / (width * canvas_px), places)
+    painted = _flat_lid(eye, light) if style == "drawn" else _skin_lid(eye, light, style)
+    original = sample_picture(picture, places)
+    return box, _as_bytes(np.concatenate([painted, original[..., 3:]], -1))
+
+
+@dataclass(frozen=True, slots=True)
+class _EyePlace:
+    """Pixels around an eye in its own frame (units of its width) and its curves there."""
+
+    picture: ByteArray
+    lids: LidCurves
+    s: FloatArray
+    t: FloatArray
+    curve: dict[str, FloatArray]
+    pixel: float
+    places: FloatArray
+
+    def read(self, s: FloatArray, t: FloatArray, source: FloatArray | None = None) -> FloatArray:
+        """Read the portrait (or a version of it) at (s, t) -> [H, W, 3]."""
+        width = float(np.linalg.norm(self.lids.axes.along))
+        points = self.lids.axes.canvas(np.stack([s, t * width], -1))
+        return sample_picture(self.picture[..., :3] if source is None else source, points)
+
+
+def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> FloatArray:
+    s, t, curve = eye.s, eye.t, eye.curve
+    upper, lower, closed = curve["upper"], curve["lower"], curve["closed"]
+    # Below the line: the lower lid, pushed up a little.
+    gain = (curve["bottom"] - lower) / np.maximum(curve["bottom"] - closed, 0.02)
+    below = eye.read(
+        s, np.where(t < curve["bottom"], curve["bottom"] - (curve["bottom"] - t) * gain, t)
+    )
+    # Above it: skin from between lid and brow, and from under the eye.
+    sigma = max(1.0, 0.07 / eye.pixel)
+    soft = cv2.GaussianBlur(eye.picture[..., :3].astype(np.float32), (0, 0), sigma)
+    inside = s.clip(0.08, 0.92)
+    at = {n: np.interp(inside, eye.lids.places, getattr(eye.lids, n)) for n in
+          ("upper", "lower", "top", "bottom")}  # fmt: skip
+    brow_skin = eye.read(inside, at["upper"] + 0.5 * (at["top"] - at["upper"]), soft)
+    cheek_skin = eye.read(inside, at["lower"] + 0.75 * (at["bottom"] - at["lower"]), soft)
+    height = np.maximum(closed - curve["top"], 0.05)
+    v = np.clip((closed - t) / height, 0, 1)[..., None]
+    mix = _smooth(0.0, 0.7, v)
+    lid = (0.45 * brow_skin + 0.55 * cheek_skin) * (1 - mix) + brow_skin * mix
+    lid = lid * (1 + 0.035 * np.exp(-(((v - 0.4) / 0.25) ** 2)) - 0.1 * np.exp(-v / 0.1))
+    detail = eye.picture[..., :3].astype(np.float32) - cv2.GaussianBlur(
+        eye.picture[..., :3].astype(np.float32), (0, 0), max(1.0, 0.25 * sigma)
+    )
+    lid = lid + 0.8 * eye.read(s, curve["bottom"] + 0.02 + 0.5 * (closed - t), detail)
+    kept = _smooth(0.05, 0.15, upper - t)[..., None]
+    lid = lid * (1 - kept) + eye.read(s, t) * kept
+    over = np.clip((closed - t) / eye.pixel + 0.5, 0, 1)[..., None]
+    out = below * (1 - over) + lid * over
+    # The lash line, in the portrait's own darkest colour, thickest in the outer half.
+    along = np.clip(s, 0, 1)
+    outer = along if eye.lids.axes.origin[0] > 0.5 else 1 - along
+    body = np.sin(np.pi * along).clip(0) ** 0.5 * (0.75 + 0.5 * outer) * ((s > 0) & (s < 1))
+    thick = 0.03 * body
+    away = np.abs(t - closed + 0.3 * thick)
+    line = np.exp(-((away / np.maximum(thick, 1e-4)) ** 2)) * np.minimum(1, body * 1.5)
+    shadow = 0.22 * np.exp(-(np.maximum(t - closed, 0) / 0.05)) * (t > closed) * body
+    out = out * (1 - shadow)[..., None]
+    strength = 0.88 if style == "photo" else 0.75
+    out = out * (1 - strength * line)[..., None] + light.line * (strength * line)[..., None]
+    return np.where(((s > -0.02) & (s < 1.02))[..., None], out, eye.read(s, t))
+
+
+def _flat_lid(eye: _EyePlace, light: Light) -> FloatArray:
+    s, t, curve = eye.s, eye.t, eye.curve
+    opening = float((eye.lids.lower - eye.lids.upper).max())
+    middle = eye.lids.places.size // 2
+    samples = np.stack([np.linspace(0.2, 0.8, 9), np.full(9, float(eye.lids.top[middle]))], 1)
+    width = float(np.linalg.norm(eye.lids.axes.along))
+    points = eye.lids.axes.canvas((samples * [1, width]).astype(np.float32))
+    skin = np.median(sample_picture(eye.picture[..., :3], points[None])[0], 0)
+    band = 0.18 * opening + 0.03
+    hide = np.clip((t - curve["upper"] + band) / 0.04, 0, 1)
+    hide = hide * np.clip((curve["lower"] + band - t) / 0.04, 0, 1)
+    hide = hide * np.clip((s + 0.1) / 0.05, 0, 1) * np.clip((1.1 - s) / 0.05, 0, 1)
+    out = eye.read(s, t) * (1 - hide[..., None]) + skin * hide[..., None]
+    body = np.sin(np.pi * s.clip(0, 1)).clip(0) ** 0.4 * ((s > 0) & (s < 1))
+    thick = 0.035 * body
+    line = np.clip((thick - np.abs(t - curve["closed"])) / eye.pixel + 0.5, 0, 1) * (body > 0)
+    return out * (1 - line[..., None]) + light.line * line[..., None]
+
+
+def _smooth(low: float, high: float, value: FloatArray) -> FloatArray:
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)

@@ -63,7 +63,11 @@ def run(arguments: Sequence[str]) -> int:
     words = [word for word in arguments if word != "--debug"]
     debug = len(words) != len(arguments)  # so that it may stand anywhere in the line
     try:
-        result = app(["--debug", *words] if debug else words, standalone_mode=False)
+        result = app(
+            ["--debug", *words] if debug else words,
+            prog_name="rest-bridge",
+            standalone_mode=False,
+        )
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the top of the program: every error ends here

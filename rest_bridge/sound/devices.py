@@ -74,6 +74,15 @@ def list_outputs() -> DeviceList:
     return _list("output")
 
 
+def list_portaudio(kind: DeviceKind) -> DeviceList:
+    """List what PortAudio itself can open ("input" or "output")."""
+    try:
+        devices = _portaudio_devices(portaudio.load(SourceError), kind)
+    except SourceError as error:
+        return DeviceList((), str(error).rstrip("."))
+    return DeviceList(tuple(devices), "" if devices else "none is connected")
+
+
 def choose(devices: DeviceList, name: str, error: type[RestBridgeError]) -> SoundDevice:
     """Find the one device that a name means.
 
@@ -114,10 +123,9 @@ def _list(kind: DeviceKind) -> DeviceList:
         if sys.platform == "win32":
             return _windows_loopbacks()
     else:
-        try:
-            devices += _portaudio_devices(portaudio.load(SourceError), kind)
-        except SourceError as error:
-            reasons.append(str(error).rstrip("."))
+        others = list_portaudio(kind)
+        devices += others.devices
+        reasons += [others.reason] if others.reason else []
     if devices:
         return DeviceList(tuple(devices))
     return DeviceList((), "; ".join(reasons) or "none is connected")

@@ -6,7 +6,6 @@ them all first, and their owners, who watch their streams anyway, open them agai
 """
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -101,13 +100,14 @@ def _close_quietly(stream: Any) -> None:
             action(ignore_errors=True)
 
 
-def extra_settings(sounddevice: Any) -> Any:
-    """Return the host API's settings for shared devices, None where there are none to make.
+def extra_settings(sounddevice: Any, host: str) -> Any:
+    """Return the host API's settings for a shared device, None where there are none to make.
 
     Args:
         sounddevice: the module.
+        host: name of the host API.
 
     Returns:
-        On Windows, WASAPI settings that let the system convert rate and channels.
+        For WASAPI, settings that let Windows convert rate and channels.
     """
-    return sounddevice.WasapiSettings(auto_convert=True) if sys.platform == "win32" else None
+    return sounddevice.WasapiSettings(auto_convert=True) if host == "Windows WASAPI" else None

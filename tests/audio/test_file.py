@@ -12,6 +12,7 @@ from rest_bridge.audio.decode import downmix_weights
 from rest_bridge.audio.file import FileSource
 from rest_bridge.errors import SourceClosed, SourceError, SourceTimeout
 from rest_bridge.types import VOICE_RATE_HZ, AudioSource, FloatArray
+from tests.support.fake_clock import FakeClock
 
 CODECS = {
     ".wav": "pcm_s16le",
@@ -131,25 +132,14 @@ def test_chunk_size_does_not_change_a_bit(tmp_path: Path, sizes: tuple[int, int]
             assert np.array_equal(np.concatenate(parts), whole[: sum(map(len, parts))])
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.time_ns = 1_000
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-    def wait_until(self, when_ns: int, stop: threading.Event) -> bool:
-        self.time_ns = max(self.time_ns, when_ns)
-        return not stop.is_set()
-
-
 def test_paced_file_delivers_in_real_time(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "v.wav", tone(440, 0.5, 48000)[None], 48000, "mono")
     clock = FakeClock()
+    start_ns = clock.now_ns()
     with FileSource(path, paced=True, clock=clock) as source:
         captured = [source.read(1920, 1.0).captured_ns for _ in range(10)]
-    assert captured == [1_000 + 40_000_000 * (n + 1) for n in range(10)]
-    assert clock.time_ns == captured[-1]
+    assert captured == [start_ns + 40_000_000 * (n + 1) for n in range(10)]
+    assert clock.now_ns() == captured[-1]
 
 
 def test_paced_file_times_out_without_losing_samples(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""The rendered people: who they are, how they are lit, and their photographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rest_bridge.rig import RIG_INDEX
+from rest_bridge.training.art import darkroom, lighting
+from rest_bridge.training.art.face_states import FaceState
+from rest_bridge.training.art.studio import Lamp, Sky, build_scene
+from rest_bridge.training.render.makehuman import Camera, Description, Head
+from rest_bridge.training.render.makehuman_points import LANDMARK_VERTICES
+
+SIZE = 1024
+CAMERA = Camera(view_height_dm=3.05, offset_dm=(0.0, -0.25), distance_dm=15.0)
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A person and the studio around.
+
+    Attributes:
+        person: whom to build.
+        expression: rig values at rest.
+        lamps: direct light.
+        sky: light from around.
+        backdrop: colours for `darkroom.backdrop`.
+        lip_tint: linear factors at the lips.
+        exposure: brightness.
+        skin_gloss: factor on the shine of the skin.
+        camera: framing.
+        seed: of the background.
+    """
+
+    person: Description
+    expression: dict[str, float]
+    lamps: list[Lamp]
+    sky: Sky
+    backdrop: tuple[str, str, str]
+    lip_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    exposure: float = 1.0
+    skin_gloss: float = 1.0
+    camera: Camera = CAMERA
+    seed: int = 1
+
+
+def _person(**changes: object) -> Description:
+    base = Description(
+        sex="female", macro={}, shape={}, skin="skin/young_lightskinned_female_diffuse2", skin_tint=(1, 1, 1),
+        hair="long01", hair_tint=(1, 1, 1), brow="eyebrow001", lashes="eyelashes02", iris="brownlight_eye",
+        teeth="teeth_base", clothes="female_elegantsuit01", clothes_tint=(1, 1, 1),
+        light_direction=np.eye(3), light_colour=np.ones((3, 3)), light_ambient=np.ones(3),
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+PEOPLE = {
+    "maya": Portrait(
+        _person(
+            macro={"caucasian-female-young": 0.55, "asian-female-young": 0.45,
+                   "universal-female-young-averagemuscle-averageweight": 1.0},
+            shape={"head/head-oval": 0.35, "chin/chin-width-decr": 0.3, "cheek/l-cheek-bones-incr": 0.3,
+                   "cheek/r-cheek-bones-incr": 0.3, "eyes/l-eye-scale-incr": 0.35, "eyes/r-eye-scale-incr": 0.35,
+                   "nose/nose-scale-horiz-decr": 0.25, "nose/nose-point-up": 0.15, "mouth/mouth-scale-horiz-incr": 0.2,
+                   "mouth/mouth-angles-up": 0.3, "head/head-fat-decr": 0.15, "eyebrows/eyebrows-trans-up": 0.2,
+                   "neck/neck-scale-horiz-decr": 0.3, "asym/asym-mouth-1-l": 0.1, "asym/asym-brown-1-l": 0.12},
+            hair="long01", hair_tint=(0.75, 0.7, 0.7), skin="skin/young_lightskinned_female_diffuse3",
+        ),
+        {"mouthSmileLeft": 0.3, "mouthSmileRight": 0.26, "browInnerUp": 0.12, "cheekSquintLeft": 0.1,
+         "cheekSquintRight": 0.1},
+        [
+            Lamp((-7.5, 6.0, 9.5), 2.4, (0.86, 0.8, 0.72)),
+            Lamp((7.0, 3.5, -6.0), 1.8, (0.8, 0.92, 1.15)),
+            Lamp((-7.5, 4.0, -6.0), 1.4, (0.5, 0.42, 0.34)),
+        ],
+        Sky((0.20, 0.22, 0.26), (0.14, 0.145, 0.16), (0.10, 0.085, 0.075)),
+        ("#22303f", "#9a7a5c", "#141a22"),
+        lip_tint=(1.0, 0.72, 0.76),
+    ),
+    "idris": Portrait(
+        _person(
+            sex="male",
+            macro={"african-male-young": 0.45, "african-male-old": 0.55,
+                   "universal-male-young-averagemuscle-averageweight": 0.45,
+                   "universal-male-old-averagemuscle-averageweight": 0.55},
+            skin="skin/middleage_darkskinned_male_diffuse", skin_tint=(1.12, 1.2, 1.28), hair="short04",
+            hair_tint=(1.3, 1.3, 1.32), brow="eyebrow012", lashes="eyelashes01", iris="brownlight_eye",
+            clothes="male_elegantsuit01",
+        ),
+        {"mouthSmileLeft": 0.1, "mouthSmileRight": 0.1},
+        [
+            Lamp((7.5, 5.5, 9.5), 2.6, (1.3, 1.2, 1.08)),
+            Lamp((-7.0, 3.5, -5.0), 2.0, (1.2, 1.35, 1.65)),
+            Lamp((7.5, 3.0, -6.0), 1.6, (0.7, 0.55, 0.4)),
+        ],
+        Sky((0.3, 0.33, 0.4), (0.2, 0.21, 0.25), (0.13, 0.12, 0.11)),
+        ("#26343b", "#7f8f86", "#10171b"),
+        exposure=1.2,
+        skin_gloss=0.55,
+        camera=Camera(view_height_dm=3.25, offset_dm=(0.0, -0.25), distance_dm=15.0),
+        seed=4,
+    ),
+}
+
+
+class Sitting:
+    """One person before the camera."""
+
+    def __init__(self, name: str) -> None:
+        """Build the person called `name` in `PEOPLE`."""
+        self.portrait = PEOPLE[name]
+        self.head = Head(self.portrait.person, texture_px=1024, soft_light=0)
+
+    def _vertices(self, state: FaceState) -> NDArray[np.float32]:
+        rig = np.zeros(len(RIG_INDEX), np.float32)
+        values = dict(self.portrait.expression)
+        if state.mouth_open:
+            values |= {"jawOpen": 0.55, "mouthLowerDownLeft": 0.25, "mouthLowerDownRight": 0.25,
+                       "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2}  # fmt: skip
+        if state.eyes_closed:
+            values |= {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
+        for key, value in values.items():
+            rig[RIG_INDEX[key]] = value
+        return self.head.vertices(rig)
+
+    def photograph(
+        self, state: FaceState, *, size: int = SIZE, samples: int = 48, window: tuple | None = None
+    ) -> NDArray[np.uint8]:
+        """Return the photograph, uint8 [size, size, 3]."""
+        portrait, head, camera = self.portrait, self.head, self.portrait.camera
+        scene = build_scene(head, self._vertices(state), lip_tint=portrait.lip_tint)
+        focal = size * camera.distance_dm / camera.view_height_dm
+        place = np.array([*(head.eyes[:2] + camera.offset_dm), head.eyes[2] - 0.6 + camera.distance_dm])
+        layers = lighting.expose(scene, portrait.lamps, portrait.sky, camera=place, focal_px=focal, size_px=size,
+                                 samples=samples, skin_gloss=portrait.skin_gloss, window=window)  # fmt: skip
+        px_per_mm = focal / camera.distance_dm / 100
+        picture = darkroom.spread_in_skin(layers, px_per_mm) + layers.rest
+        behind = darkroom.backdrop(size, portrait.backdrop, portrait.seed)
+        linear = picture + behind * (1 - layers.cover[..., None])
+        return darkroom.develop(linear, exposure=portrait.exposure)
+
+    def landmarks(self, state: FaceState, *, size: int = SIZE) -> NDArray[np.float64]:
+        """Return the 66 landmarks, float64 [66, 2], px."""
+        points = self.head.project(self._vertices(state), np.zeros(6, np.float32), self.portrait.camera, size)
+        return points[LANDMARK_VERTICES, :2].astype(np.float64)

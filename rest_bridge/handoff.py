@@ -203,6 +203,12 @@ class FrameQueue:
         with self._changed:
             return self._closed and not self._frames
 
+    def resize(self, capacity: int) -> None:
+        """Let so many frames wait from now on; called once, when the chunk length is known."""
+        with self._changed:
+            self._capacity = capacity
+            self._changed.notify_all()
+
     def put(self, frame: Frame, *, timeout_s: float = 0.0) -> None:
         """Append a frame; when there is no room in time, the oldest one is dropped and counted.
 

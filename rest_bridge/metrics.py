@@ -59,6 +59,11 @@ class Timer:
         finally:
             self.record(time.perf_counter_ns() - begin_ns)
 
+    def last_ns(self) -> int:
+        """Return the newest duration; 0 if there is none."""
+        with self._lock:
+            return int(self._ring[(self._count - 1) % len(self._ring)]) if self._count else 0
+
     def summary(self) -> Summary:
         """Return percentiles of the window; zeros while nothing was recorded."""
         with self._lock:

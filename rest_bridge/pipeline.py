@@ -9,10 +9,11 @@ from (seed, latent index): any chunking of the same voice gives bit-equal frames
 Shape letters: S samples, T latent frames, F frames, H/W pixels.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from rest_bridge.generator.retime import Retimer
 from rest_bridge.generator.visemes import VisemeReader
 from rest_bridge.handoff import SampleRing
 from rest_bridge.metrics import Metrics
+from rest_bridge.stages import Stages
 from rest_bridge.types import (
     FRAME_RATE_HZ,
     LATENT_SHAPE,
@@ -43,74 +45,6 @@ NS_PER_S: Final = 1_000_000_000
 LATENT_NS: Final = LATENT_STRIDE * NS_PER_S // FRAME_RATE_HZ
 _HELD_SAMPLES: Final = 4 * VOICE_RATE_HZ
 _MOST_FLUSHED_BLOCKS: Final = 2000
-
-
-class SpeechStage(Protocol):
-    """16 kHz voice in, audio tokens of as many latent frames as are complete out."""
-
-    def initial_state(self) -> State:
-        """Return the state before the first sample."""
-        ...
-
-    def step(self, samples: FloatArray, state: State) -> tuple[FloatArray, State]:
-        """Return float32 [T, 2, D] and the state to pass next."""
-        ...
-
-
-class MotionStage(Protocol):
-    """Audio tokens and a plan in, motion latents out."""
-
-    def initial_state(self, avatar_latent: FloatArray) -> State:
-        """Return the state before the first latent frame."""
-        ...
-
-    def step(
-        self, audio_tokens: FloatArray, conditions: FloatArray, state: State, noise: FloatArray
-    ) -> tuple[FloatArray, State]:
-        """Return float32 [T, 16, 4, 4] and the state to pass next."""
-        ...
-
-
-class LifeStage(Protocol):
-    """Blinks, glances and head motion, planned for each latent frame."""
-
-    def plan(
-        self, first_latent: int, num_latents: int, steering: Steering | None = None
-    ) -> FloatArray:
-        """Return float32 [T, C]."""
-        ...
-
-
-class LatentStage(Protocol):
-    """Linear maps between latents and rig."""
-
-    def to_rig(self, latents: FloatArray) -> FloatArray:
-        """Return float32 [2T, 58]."""
-        ...
-
-    def from_rig(self, rig: FloatArray) -> FloatArray:
-        """Return float32 [T, 16, 4, 4]."""
-        ...
-
-
-class PictureStage(Protocol):
-    """Latents in, pictures out."""
-
-    def decode(self, latents: FloatArray) -> Iterable[ByteArray]:
-        """Return 2T pictures, uint8 [H, W, 4]."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """The parts of the generator, loaded once and shared by all streams of one avatar."""
-
-    speech: SpeechStage
-    motion: MotionStage
-    life: LifeStage
-    latent_space: LatentStage
-    decoder: PictureStage
-    avatar_latent: FloatArray
 
 
 class LateAction(Enum):
@@ -137,6 +71,19 @@ def late_action(behind_ns: int) -> LateAction:
     if behind_ns <= 0:
         return LateAction.NOTHING
     return LateAction.PICTURES if behind_ns < NS_PER_S // 2 else LateAction.MOTION
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a pipeline needs on this computer.
+
+    Attributes:
+        num_samples: voice from the start of a chunk's span until its frames come out.
+        compute_ns: longest time a chunk took, the first one (which warms up) left out.
+    """
+
+    num_samples: int
+    compute_ns: int
 
 
 def chunk_noise(seed: int, first_latent: int, num_latents: int) -> FloatArray:
@@ -195,7 +142,6 @@ class Pipeline:
         self._decimator, self._gate = Decimator(), SpeechGate()
         self._visemes, self._retimer = VisemeReader(), Retimer(fps)
         self.samples_per_frame = VOICE_RATE_HZ // fps
-        self.activity_override: StreamActivity | None = None
         self.steering = Steering()
         self._states: dict[str, State] = {
             "decimator": self._decimator.initial_state(),
@@ -257,6 +203,32 @@ class Pipeline:
             frames += self._hear(samples, action)
         return frames
 
+    def rehearse(self, num_chunks: int = 4) -> Rehearsal:
+        """Generate a few chunks of silence in a stream of their own: warms up and measures.
+
+        Args:
+            num_chunks: how many, at least two.
+
+        Returns:
+            Delay and compute time of a chunk.
+        """
+        metrics = Metrics()
+        other = Pipeline(
+            self._stages,
+            fps=self._fps,
+            seed=self._seed,
+            chunk_latents=self._chunk,
+            metrics=metrics,
+        )
+        silence = np.zeros(BLOCK_SAMPLES, np.float32)
+        needed, compute_ns = 0, 0
+        while metrics.timer("chunk").summary().count < num_chunks:
+            frames = other.push(AudioChunk(silence, VOICE_RATE_HZ, other.num_samples, 0))
+            needed = needed or (other.num_samples if frames else 0)
+            if metrics.timer("chunk").summary().count > 1:
+                compute_ns = max(compute_ns, metrics.timer("chunk").last_ns())
+        return Rehearsal(needed, compute_ns)
+
     def finish(self) -> list[Frame]:
         """End the stream: return the frames of everything that was heard.
 
@@ -300,8 +272,11 @@ class Pipeline:
                 self._tokens.extend(tokens)
         frames: list[Frame] = []
         while len(self._tokens) >= self._chunk:
+            begin_ns = time.perf_counter_ns()
             frames += self._generate(np.stack(self._tokens[: self._chunk]), action)
             del self._tokens[: self._chunk]
+            if action is LateAction.NOTHING:
+                self._metrics.timer("chunk").record(time.perf_counter_ns() - begin_ns)
         return frames
 
     def _generate(self, tokens: FloatArray, action: LateAction) -> list[Frame]:
@@ -348,7 +323,7 @@ class Pipeline:
         level, speaking, self._states["gate"] = self._gate.step(
             voice, 1 / self._fps, self._states["gate"]
         )
-        activity: StreamActivity = self.activity_override or ("speaking" if speaking else "idle")
+        activity: StreamActivity = "speaking" if speaking else "idle"
         if picture is None:
             self._metrics.count("skipped_pictures")
         shown = self._last_picture if picture is None else picture

@@ -36,8 +36,9 @@ class Presenter:
         media: MediaClock,
         metrics: Metrics,
         stream_id: str,
+        num_frames: int | None = None,
     ) -> None:
-        """Prepare a stream that shows the still portrait.
+        """Begin a stream that shows the still portrait; its first frame is due now.
 
         Args:
             queue: generated frames, in order.
@@ -49,6 +50,7 @@ class Presenter:
             media: when the source's samples were captured.
             metrics: counts `presented`, `repeated`, `late_frames` and times `latency`.
             stream_id: name of the stream.
+            num_frames: end after so many frames; None goes on until the voice has ended.
         """
         self._queue = queue
         self._ring = ring
@@ -59,6 +61,7 @@ class Presenter:
         self._media = media
         self._metrics = metrics
         self._stream_id = stream_id
+        self._num_frames = num_frames
         self._samples = VOICE_RATE_HZ // fps
         self._rig = RigFrame(
             0,
@@ -72,7 +75,7 @@ class Presenter:
         self._source: tuple[int, int] | None = None  # first sample of the voice, delay in ns
         self._shift: int | None = None  # stream index of the voice's frame 0
         self._slack_ns = 0
-        self._start_ns = 0
+        self._start_ns = clock.now_ns()
         self.activity_override: StreamActivity | None = None
 
     def attach(self, first_sample: int, delay_ns: int) -> None:
@@ -84,6 +87,15 @@ class Presenter:
         """
         with self._lock:
             self._source = (first_sample, delay_ns)
+
+    def until_free_turn_ns(self, first_sample: int, delay_ns: int) -> int:
+        """Return how long after its delay a voice that began here would wait for a free turn.
+
+        A live voice is better begun by so much later: nothing is lost that anybody has heard yet,
+        and every frame from then on is that much less late.
+        """
+        first_ns = self._media.at(first_sample * NS_PER_S // VOICE_RATE_HZ) + delay_ns
+        return (self._start_ns - first_ns) % (NS_PER_S // self._fps)
 
     def due_ns(self, voice_frame: int) -> int | None:
         """Return when the turn of a frame of the voice comes; None while that is not decided."""
@@ -97,10 +109,9 @@ class Presenter:
             return self._media.at(media_ns) + delay_ns + self._slack_ns
 
     def run(self, stop: threading.Event) -> None:
-        """Pace until `stop` is set or the last frame of a voice that ended was shown."""
-        self._start_ns = self._clock.now_ns()
+        """Pace until `stop` is set, the time is over, or a voice that ended was shown."""
         index = 0
-        while True:
+        while self._num_frames is None or index < self._num_frames:
             due_ns = self._turn(index)
             if not self._clock.wait_until(due_ns, stop):
                 return

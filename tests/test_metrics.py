@@ -24,6 +24,14 @@ def test_empty_timer_says_zero():
     assert Metrics().timer("x").summary().p95_ms == 0
 
 
+def test_last_duration_is_known():
+    timer = Timer(window=2)
+    assert timer.last_ns() == 0
+    for k in (3, 4, 5):
+        timer.record(k)
+    assert timer.last_ns() == 5
+
+
 def test_timer_memory_does_not_grow():
     timer = Timer(window=16)
     before = timer._ring.nbytes

@@ -145,10 +145,16 @@ def test_speech_is_labelled():
     assert labels[-1] == "idle"
 
 
-def test_muted_stream_says_so():
-    pipeline = Pipeline(standin_stages())
-    pipeline.activity_override = "muted"
-    assert {f.rig.activity for f in push_all(pipeline, VOICE, [960])} == {"muted"}
+def test_rehearsal_measures_and_leaves_the_stream_untouched():
+    pipeline = Pipeline(standin_stages(lookahead_ms=40), chunk_latents=2)
+    rehearsal = pipeline.rehearse()
+    assert rehearsal.num_samples == (2 * 80 + 40) * 48
+    assert rehearsal.compute_ns > 0
+    assert_equal(push_all(pipeline, VOICE, [960]), generate_with_lookahead_40())
+
+
+def generate_with_lookahead_40() -> list[Frame]:
+    return push_all(Pipeline(standin_stages(lookahead_ms=40), chunk_latents=2), VOICE, [960])
 
 
 def test_late_chunks_first_lose_their_pictures_then_their_motion():

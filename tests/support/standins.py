@@ -4,14 +4,17 @@ They are cheap and deterministic, have memory, and let a test see in a picture w
 and plan it was made from. None of them is shipped.
 """
 
+import threading
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
+from rest_bridge.errors import SinkError, SinkUnavailable, SourceClosed
 from rest_bridge.generator.life import Steering
 from rest_bridge.stages import Stages
-from rest_bridge.types import ByteArray, FloatArray, State
+from rest_bridge.types import AudioChunk, ByteArray, FloatArray, Frame, FrameFormat, State
 
 NUM_RIG = 58
 LATENT_SAMPLES = 1280
@@ -115,3 +118,66 @@ def standin_stages(
         decoder=StandInDecoder(),
         avatar_latent=np.full((1, 16, 4, 4), 0.25, np.float32),
     )
+
+
+class StandInSource:
+    """A voice from memory at the pace of the clock; then it ends, or fails with `error`."""
+
+    name = "stand-in"
+    sample_rate_hz = 48_000
+    live = True
+
+    def __init__(self, voice: FloatArray, *, error: Exception | None = None) -> None:
+        self._voice = voice
+        self._error = error
+        self._next = 0
+        self._origin_ns = 0
+        self._closed = threading.Event()
+
+    def read(self, num_samples: int, timeout_s: float) -> AudioChunk:
+        self._origin_ns = self._origin_ns or time.monotonic_ns()
+        part = self._voice[self._next : self._next + num_samples]
+        if len(part) == 0:
+            raise self._error or SourceClosed("the stand-in has ended")
+        first, self._next = self._next, self._next + len(part)
+        due_ns = self._origin_ns + self._next * 1_000_000_000 // 48_000
+        if self._closed.wait(max(0, due_ns - time.monotonic_ns()) / 1e9):
+            raise SourceClosed("the stand-in was closed")
+        return AudioChunk(part, 48_000, first, due_ns)
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class StandInSink:
+    """Keeps what it gets; fails to open or to send if told so."""
+
+    policy: Literal["latest", "every"] = "every"
+
+    def __init__(
+        self,
+        name: str = "stand-in",
+        *,
+        open_error: str = "",
+        send_error: str = "",
+        fail_at: int = 0,
+    ) -> None:
+        self.name = name
+        self._open_error, self._send_error, self._fail_at = open_error, send_error, fail_at
+        self.frames: list[Frame] = []
+        self.times_ns: list[int] = []
+        self.closed = 0
+
+    def open(self, fmt: FrameFormat) -> None:
+        if self._open_error:
+            raise SinkUnavailable(self._open_error)
+        self.fmt = fmt
+
+    def send(self, frame: Frame) -> None:
+        if self._send_error and len(self.frames) >= self._fail_at:
+            raise SinkError(self._send_error)
+        self.frames.append(frame)
+        self.times_ns.append(time.monotonic_ns())
+
+    def close(self) -> None:
+        self.closed += 1

@@ -1,0 +1,372 @@
+"""The live daemon: source, pipeline, pacer and outputs, each in a thread of its own.
+
+    source thread -> SampleRing -> worker (pipeline) -> FrameQueue -> presenter -> a runner a sink
+
+The main thread starts, watches, reports and ends. Everything slow (importing a portrait, loading
+graphs, opening devices) happens in threads, so that Ctrl-C works at any moment, and the still
+portrait is out while the model loads.
+"""
+
+import logging
+import secrets
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from types import FrameType
+from typing import Any, Final
+
+import numpy as np
+
+from rest_bridge.clock import MediaClock
+from rest_bridge.config import Config
+from rest_bridge.errors import SinkError, SourceClosed, SourceTimeout
+from rest_bridge.graph import Closable, Graph, Outlet, build_graph
+from rest_bridge.handoff import FrameQueue, SampleRing
+from rest_bridge.presenter import Presenter
+from rest_bridge.sinks.sink import SinkRunner
+from rest_bridge.status import Outcome, Phase, Status
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, AudioSource, Frame, FrameFormat
+from rest_bridge.worker import READ_SAMPLES, Worker
+
+__all__ = ["Daemon", "Outcome", "Status", "run_daemon"]
+
+_RING_SAMPLES: Final = 4 * VOICE_RATE_HZ
+_POLL_S: Final = 0.25
+_TICK_S: Final = 0.05
+_CLOSE_S: Final = 1.2
+"""What an output may take to finish its file; the whole end stays under two seconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """Runs one graph once. Also what control clients may steer (`sinks.control.ControlTarget`)."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        seconds: float | None = None,
+        stop_event: threading.Event | None = None,
+        on_status: Callable[[Status], None] | None = None,
+        on_message: Callable[[str], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            graph: the parts.
+            seconds: end after so many seconds of stream.
+            stop_event: ends the daemon when set.
+            on_status: called once a second from the thread that runs `run`.
+            on_message: called there with sentences for a person.
+        """
+        self._graph = graph
+        self._num_frames = None if seconds is None else max(1, round(seconds * graph.fps))
+        self._stop = stop_event or threading.Event()
+        self._done = threading.Event()
+        self._on_status = on_status
+        self._on_message = on_message
+        self._messages: deque[str] = deque(maxlen=100)
+        self._failures: list[str] = []
+        self._required_failed = False
+        self._error: BaseException | None = None
+        self._threads: list[threading.Thread] = []
+        self._runners: list[SinkRunner] = []
+        self._source: AudioSource | None = None
+        self._control: Closable | None = None
+        self._presenter: Presenter | None = None
+        self._muted = False
+        self._activity = "idle"
+        self._interrupted = False
+        self._ending = False
+        self._began_s = time.monotonic()
+        self._fps_mark = (self._began_s, 0)
+        self._fps = 0.0
+        self._media = MediaClock()
+        self._ring = SampleRing(_RING_SAMPLES)
+        self._queue = FrameQueue(2)
+        self._worker = Worker(graph, self._ring, self._queue)
+
+    def run(self) -> Outcome:
+        """Run until the voice or the time is over, a signal comes, or something required fails.
+
+        Returns:
+            How it went.
+
+        Raises:
+            RestBridgeError: voice, portrait, model or a required output failed.
+        """
+        with _signals(self._interrupt):
+            try:
+                self._spawn("start", self._start)
+                self._watch()
+            finally:
+                self._end()
+        if self._error is not None:
+            raise self._error
+        failures = tuple(self._failures)
+        return Outcome(self.snapshot(), self._interrupted, failures, self._required_failed)
+
+    # --------------------------------------------------------------- steering, from any thread
+
+    def snapshot(self) -> Status:
+        """Return what the daemon is doing."""
+        latency = self._graph.metrics.timer("latency").summary()
+        return Status(
+            elapsed_s=time.monotonic() - self._began_s,
+            phase=self._phase(),
+            activity=self._activity,
+            fps=self._fps,
+            latency_p50_ms=latency.p50_ms,
+            latency_p95_ms=latency.p95_ms,
+            presented=self._graph.metrics.counter("presented"),
+            repeated=self._graph.metrics.counter("repeated"),
+            dropped_samples=self._ring.num_dropped,
+            sinks=tuple(runner.status for runner in self._runners),
+        )
+
+    def status(self) -> Mapping[str, Any]:
+        """Return `snapshot` as numbers and texts, for a control client."""
+        return asdict(self.snapshot()) | {"muted": self._muted}
+
+    def set_muted(self, muted: bool) -> None:
+        """Let the face hear silence, or the source again."""
+        self._muted = muted
+        if self._presenter is not None:
+            self._presenter.activity_override = "muted" if muted else None
+
+    def avatars(self) -> Sequence[Mapping[str, Any]]:
+        """Return the avatars at hand."""
+        return self._graph.avatars()
+
+    def stop(self) -> None:
+        """End soon, as Ctrl-C does."""
+        self._interrupt()
+
+    def _phase(self) -> Phase:
+        if self._ending:
+            return "ending"
+        return "live" if self._worker.ready.is_set() else "loading"
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        self._stop.set()
+
+    # --------------------------------------------------------------- the main thread
+
+    def _watch(self) -> None:
+        due_s = self._began_s + 1.0
+        while not self._done.wait(_TICK_S) and not self._stop.is_set():
+            self._tell()
+            now_s = time.monotonic()
+            if now_s >= due_s:
+                due_s = max(due_s + 1.0, now_s)
+                self._measure_fps(now_s)
+                if self._on_status is not None:
+                    self._on_status(self.snapshot())
+
+    def _measure_fps(self, now_s: float) -> None:
+        then_s, count = self._fps_mark
+        presented = self._graph.metrics.counter("presented")
+        self._fps = (presented - count) / max(now_s - then_s, 1e-3)
+        self._fps_mark = (now_s, presented)
+
+    def _tell(self) -> None:
+        while self._messages:
+            message = self._messages.popleft()
+            if self._on_message is not None:
+                self._on_message(message)
+            else:
+                _log.warning("%s", message)
+
+    def _end(self) -> None:
+        """Stop every thread and let the outputs finish; takes less than two seconds."""
+        self._ending = True
+        self._stop.set()
+        self._ring.close()
+        self._queue.close(discard=True)
+        closers: list[Callable[[], object]] = [
+            part.close for part in (self._source, self._control) if part is not None
+        ]
+        closers += [partial(runner.close, _CLOSE_S) for runner in self._runners]
+        self._join("presenter")
+        # All at once: one that hangs must not take the others' time.
+        helpers = [threading.Thread(target=close, daemon=True) for close in closers]
+        for helper in helpers:
+            helper.start()
+        deadline_s = time.monotonic() + _CLOSE_S + 0.6
+        for thread in [*helpers, *self._threads]:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._tell()
+
+    def _join(self, name: str) -> None:
+        for thread in self._threads:
+            if thread.name == name:
+                thread.join(0.5)
+
+    def _spawn(self, name: str, body: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                body()
+            except BaseException as error:  # noqa: BLE001 - the top of a thread
+                self._fail(error)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None and not self._stop.is_set():
+            self._error = error
+        self._stop.set()
+        self._done.set()
+
+    # --------------------------------------------------------------- the other threads
+
+    def _start(self) -> None:
+        """Start everything; the still portrait goes out as soon as it is loaded."""
+        graph = self._graph
+        self._spawn("worker", lambda: self._worker.run(self._stop))
+        self._spawn("source", self._listen)
+        still = graph.still()
+        height, width = still.shape[:2]
+        fmt = FrameFormat(width, height, graph.fps)
+        outlets = graph.outlets()
+        for outlet in outlets:
+            self._runners.append(SinkRunner(outlet.sink, fmt, on_failure=self._lose(outlet)))
+        presenter = Presenter(
+            self._queue,
+            self._ring,
+            self._offer,
+            still=still,
+            fps=graph.fps,
+            clock=graph.clock,
+            media=self._media,
+            metrics=graph.metrics,
+            stream_id=secrets.token_hex(8),
+            num_frames=self._num_frames,
+        )
+        self._presenter = presenter
+        self.set_muted(self._muted)
+        self._worker.join(presenter)
+        for outlet, runner in zip(outlets, self._runners, strict=True):
+            self._spawn(f"open-{outlet.sink.name}", partial(self._open, outlet, runner))
+        if graph.control is not None:
+            self._control = graph.control(self)
+        self._spawn("presenter", lambda: self._present(presenter))
+
+    def _open(self, outlet: Outlet, runner: SinkRunner) -> None:
+        try:
+            runner.start()
+        except SinkError as error:
+            if outlet.required:
+                raise
+            self._failures.append(str(error))
+            self._messages.append(f"{error} Everything else goes on.")
+
+    def _lose(self, outlet: Outlet) -> Callable[[str, SinkError], None]:
+        def report(name: str, error: SinkError) -> None:
+            self._failures.append(str(error))
+            self._required_failed |= outlet.required
+            self._messages.append(f"The output {name} has stopped: {error}")
+
+        return report
+
+    def _offer(self, frame: Frame) -> None:
+        self._activity = frame.rig.activity
+        for runner in self._runners:
+            runner.offer(frame)
+
+    def _present(self, presenter: Presenter) -> None:
+        presenter.run(self._stop)
+        self._done.set()
+
+    def _listen(self) -> None:
+        """Source thread: voice into the ring, its times into the media clock."""
+        source = self._source = self._graph.source()
+        while self._graph.from_start and not self._worker.ready.wait(_POLL_S):
+            if self._stop.is_set():
+                return
+        while not self._stop.is_set():
+            try:
+                chunk = source.read(READ_SAMPLES, _POLL_S)
+            except SourceTimeout:
+                self._graph.metrics.count("source_timeouts")
+                continue
+            except SourceClosed:
+                break
+            end = chunk.first_index + len(chunk.samples)
+            self._media.observe(end, chunk.captured_ns)
+            self._ring.write(_silenced(chunk) if self._muted else chunk)
+        self._ring.close()
+
+
+def run_daemon(
+    config: Config,
+    *,
+    seconds: float | None = None,
+    required: frozenset[str] = frozenset(),
+    stop_event: threading.Event | None = None,
+    on_status: Callable[[Status], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Build the graph of a configuration and run it.
+
+    Args:
+        config: what to wire together.
+        seconds: end after so many seconds of stream; None runs until the voice ends or a signal.
+        required: outputs named by the person, whose failure to open ends the daemon; see
+            `graph.build_graph`.
+        stop_event: ends the daemon when set.
+        on_status: called once a second.
+        on_message: called with sentences for a person.
+
+    Returns:
+        How it went.
+
+    Raises:
+        RestBridgeError: voice, portrait, model or a required output failed.
+    """
+    graph = build_graph(config, required=required)
+    daemon = Daemon(
+        graph, seconds=seconds, stop_event=stop_event, on_status=on_status, on_message=on_message
+    )
+    return daemon.run()
+
+
+def _silenced(chunk: AudioChunk) -> AudioChunk:
+    return AudioChunk(
+        np.zeros_like(chunk.samples),
+        chunk.sample_rate_hz,
+        chunk.first_index,
+        chunk.captured_ns,
+        chunk.discontinuity,
+    )
+
+
+@contextmanager
+def _signals(interrupt: Callable[[], None]) -> Generator[None, None, None]:
+    """Let SIGINT and SIGTERM call `interrupt`; a second one raises KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    again = False
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal again
+        if again:
+            raise KeyboardInterrupt
+        again = True
+        interrupt()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

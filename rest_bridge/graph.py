@@ -1,0 +1,249 @@
+"""What the daemon wires together, built from a configuration by explicit dicts.
+
+Nothing is opened or loaded here: the graph holds functions that do it, each called in a thread of
+its own. A test builds a graph of its own parts.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from rest_bridge import __version__
+from rest_bridge.clock import Clock, MonotonicClock
+from rest_bridge.config import Config
+from rest_bridge.inference.package import ModelPackage
+from rest_bridge.metrics import Metrics
+from rest_bridge.pipeline import Pipeline
+from rest_bridge.types import AudioSource, ByteArray, FrameSink
+
+if TYPE_CHECKING:
+    from rest_bridge.avatar import Avatar
+    from rest_bridge.sinks.control import ControlTarget
+
+_LIVE_MARGIN_NS: Final = 20_000_000
+_FILE_MARGIN_NS: Final = 120_000_000
+"""How much later than measured a frame may be ready. A file's delay is nobody's concern, a hiccup
+of the computer is."""
+
+
+class Closable(Protocol):
+    """Something started that must be closed."""
+
+    def close(self) -> None:
+        """Stop and release; idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """An output.
+
+    Attributes:
+        sink: takes the frames.
+        required: if it fails to open, the daemon ends.
+    """
+
+    sink: FrameSink
+    required: bool
+
+
+@dataclass(slots=True)
+class Graph:
+    """The parts of a daemon.
+
+    Attributes:
+        still: loads the avatar; returns its portrait at the output's size, uint8 [H, W, 4].
+        pipeline: loads the model.
+        source: opens the voice.
+        outlets: makes the outputs; called after `still`.
+        control: starts to serve the daemon to control clients.
+        avatars: the avatars at hand.
+        fps: frames per second.
+        from_start: the voice is not read before the model is ready (files, pushed speech).
+        margin_ns: time to spare between a frame being ready and its turn.
+        metrics: timers and counters of the stream.
+        clock: paces.
+    """
+
+    still: Callable[[], ByteArray]
+    pipeline: Callable[[], Pipeline]
+    source: Callable[[], AudioSource]
+    outlets: Callable[[], Sequence[Outlet]]
+    control: "Callable[[ControlTarget], Closable] | None" = None
+    avatars: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    fps: int = 25
+    from_start: bool = True
+    margin_ns: int = _FILE_MARGIN_NS
+    metrics: Metrics = field(default_factory=Metrics)
+    clock: Clock = field(default_factory=MonotonicClock)
+
+
+def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Graph:
+    """Draw the graph of a configuration; verifies the model package, opens nothing.
+
+    Args:
+        config: what is wanted.
+        required: outputs whose failure to open ends the daemon, names of `OUTLETS`. ZeroMQ always
+            is: a second daemon on the same ports is a mistake.
+
+    Returns:
+        The graph.
+
+    Raises:
+        PackageError: the model package is missing or damaged.
+    """
+    from_start = config.audio.source not in ("mic", "system") and (
+        config.audio.source == "push" or Path(config.audio.source).suffix != ""
+    )
+    graph = Graph(
+        still=lambda: loader.still(),
+        pipeline=lambda: loader.pipeline(graph.metrics),
+        source=lambda: _open_source(config),
+        outlets=lambda: [
+            Outlet(sink, required=name in required or name == "zeromq")
+            for name, make in OUTLETS.items()
+            if (sink := make(config, loader, graph.metrics)) is not None
+        ],
+        control=partial(_serve_control, config) if config.endpoints.enabled else None,
+        avatars=lambda: _avatars(config),
+        fps=config.output.fps,
+        from_start=from_start,
+        margin_ns=_FILE_MARGIN_NS if from_start else _LIVE_MARGIN_NS,
+    )
+    loader = _Loader(config)
+    return graph
+
+
+class _Loader:
+    """Loads package and avatar once, for whichever thread asks first."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._lock = threading.Lock()
+        self._avatar: Avatar | None = None
+        self.package = ModelPackage.load(
+            Path(config.model.package).expanduser() if config.model.package else None
+        )
+
+    def avatar(self) -> "Avatar":
+        from rest_bridge.gallery import load_avatar
+
+        section = self._config.avatar
+        with self._lock:
+            if self._avatar is None:
+                points = Path(section.landmarks).expanduser() if section.landmarks else None
+                self._avatar = load_avatar(section.picture, self.package, landmarks=points)
+            return self._avatar
+
+    def still(self) -> ByteArray:
+        return portrait_at(self.avatar(), self._config.output.size)
+
+    def pipeline(self, metrics: Metrics) -> Pipeline:
+        from rest_bridge.inference.session import import_onnxruntime
+        from rest_bridge.stages import load_stages
+
+        import_onnxruntime()  # while another thread still loads the avatar
+        section = self._config.generator
+        stages = load_stages(
+            self.package,
+            self.avatar(),
+            size_px=self._config.output.size,
+            seed=section.seed,
+            steps=section.steps,
+            threads=self._config.model.threads,
+            provider=self._config.model.provider,
+        )
+        return Pipeline(
+            stages,
+            fps=self._config.output.fps,
+            seed=section.seed,
+            chunk_latents=section.chunk,
+            metrics=metrics,
+        )
+
+
+def portrait_at(avatar: "Avatar", size_px: int) -> ByteArray:
+    """Return the avatar's portrait at the output's size, uint8 [size, size, 4], straight alpha."""
+    import cv2
+
+    picture = avatar.picture.astype(np.float32)
+    picture[..., :3] *= picture[..., 3:] / 255.0  # no colour of invisible pixels may bleed in
+    small = cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_AREA)
+    small[..., :3] *= 255.0 / np.maximum(small[..., 3:], 1e-3)
+    return np.ascontiguousarray(small.clip(0, 255).round().astype(np.uint8))
+
+
+def _open_source(config: Config) -> AudioSource:
+    from rest_bridge.audio.source import open_source
+
+    return open_source(config.audio.source, loop=config.audio.loop)
+
+
+def _publisher(config: Config, loader: _Loader, metrics: Metrics) -> FrameSink | None:
+    from rest_bridge.sinks.publisher import Provenance, ZeroMqPublisher
+
+    if not config.endpoints.enabled:
+        return None
+    avatar_id = hashlib.sha256(loader.avatar().picture.tobytes()).hexdigest()[:16]
+
+    def stats() -> dict[str, Any]:
+        latency = metrics.timer("latency").summary()
+        return {
+            "latency_p50_ms": round(latency.p50_ms, 1),
+            "latency_p95_ms": round(latency.p95_ms, 1),
+            "late": metrics.counter("late_frames"),
+        }
+
+    return ZeroMqPublisher(
+        frames_endpoint=config.endpoints.frames,
+        events_endpoint=config.endpoints.events,
+        insecure=config.endpoints.insecure,
+        provenance=Provenance(
+            model_id=loader.package.name,
+            avatar_id=avatar_id,
+            tier=f"{config.output.size}px",
+            server=f"rest_bridge {__version__}",
+        ),
+        stats=stats,
+    )
+
+
+def _recorder(config: Config, _loader: _Loader, _metrics: Metrics) -> FrameSink | None:
+    from rest_bridge.sinks.recorder import Recorder
+
+    if not config.recording.path:
+        return None
+    path = Path(config.recording.path).expanduser()
+    return Recorder(path, background=config.recording.background)
+
+
+OUTLETS: Final[dict[str, Callable[[Config, _Loader, Metrics], FrameSink | None]]] = {
+    "zeromq": _publisher,
+    "recording": _recorder,
+}
+"""How each output is made from the configuration; None where it is not wanted."""
+
+
+def _serve_control(config: Config, target: "ControlTarget") -> Closable:
+    from rest_bridge.sinks.control import ControlServer
+
+    server = ControlServer(
+        target, endpoint=config.endpoints.control, insecure=config.endpoints.insecure
+    )
+    server.start()
+    return server
+
+
+def _avatars(config: Config) -> list[dict[str, Any]]:
+    from rest_bridge.gallery import built_in_faces
+
+    return [
+        {"id": name, "name": face.title, "active": name == config.avatar.picture}
+        for name, face in built_in_faces().items()
+    ]

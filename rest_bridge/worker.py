@@ -1,0 +1,109 @@
+"""The worker: loads the model, then turns the voice in the ring into frames in the queue.
+
+Place in the flow: SampleRing -> here (Pipeline) -> FrameQueue -> presenter. It owns the pipeline
+and all state of the generator; `run` is a thread's body. It decides which sample the stream begins
+with and tells the pipeline how late it is; what that means is `pipeline.late_action`'s business.
+"""
+
+import threading
+from typing import Final
+
+from rest_bridge.clock import NS_PER_S
+from rest_bridge.errors import SourceClosed, SourceTimeout
+from rest_bridge.graph import Graph
+from rest_bridge.handoff import FrameQueue, SampleRing
+from rest_bridge.pipeline import Pipeline
+from rest_bridge.presenter import Presenter
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk
+
+READ_SAMPLES: Final = VOICE_RATE_HZ // 100
+_POLL_S: Final = 0.25
+_ROOM_S: Final = 2.0
+"""How long a frame waits for room in the queue before the oldest one is dropped."""
+
+
+class Worker:
+    """Generates one stream."""
+
+    def __init__(self, graph: Graph, ring: SampleRing, queue: FrameQueue) -> None:
+        """Connect; nothing is loaded yet.
+
+        Args:
+            graph: loads the pipeline.
+            ring: the voice.
+            queue: takes the frames; it is closed behind the last one.
+        """
+        self._graph = graph
+        self._ring = ring
+        self._queue = queue
+        self._joined = threading.Event()
+        self._presenter: Presenter | None = None
+        self.ready = threading.Event()
+        """Set once the model is loaded and warm."""
+
+    def join(self, presenter: Presenter) -> None:
+        """Say who shows the frames; called once."""
+        self._presenter = presenter
+        self._joined.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Load, rehearse, and generate until the voice ends or `stop` is set."""
+        pipeline = self._graph.pipeline()
+        rehearsal = pipeline.rehearse()
+        self._queue.resize(max(2, 2 * pipeline.frames_per_chunk))
+        delay_ns = (
+            rehearsal.num_samples * NS_PER_S // VOICE_RATE_HZ
+            + rehearsal.compute_ns * 3 // 2
+            + self._graph.margin_ns
+        )
+        while not self._joined.wait(_POLL_S):
+            if stop.is_set():
+                return
+        presenter = self._presenter
+        assert presenter is not None, "joined means that there is one"
+        self.ready.set()
+        if not self._graph.from_start:
+            self._ring.skip_to_newest()
+        begun = False
+        while not stop.is_set():
+            try:
+                chunk = self._ring.read(READ_SAMPLES, _POLL_S)
+            except SourceTimeout:
+                continue
+            except SourceClosed:
+                break
+            if not begun:
+                chunk = self._begin(presenter, chunk, delay_ns)
+                begun = True
+            behind_ns = self._behind_ns(presenter, pipeline)
+            for frame in pipeline.push(chunk, behind_ns=behind_ns):
+                self._queue.put(frame, timeout_s=_ROOM_S)
+        for frame in pipeline.finish():
+            self._queue.put(frame, timeout_s=_ROOM_S)
+        self._queue.close()
+
+    def _begin(self, presenter: Presenter, chunk: AudioChunk, delay_ns: int) -> AudioChunk:
+        """Choose the first sample, so that a live frame's turn fits the turns of the stream."""
+        if not self._graph.from_start:
+            wait_ns = presenter.until_free_turn_ns(chunk.first_index, delay_ns)
+            begin = chunk.first_index + wait_ns * VOICE_RATE_HZ // NS_PER_S
+            while chunk.first_index + len(chunk.samples) <= begin:
+                chunk = self._ring.read(READ_SAMPLES, 1.0)
+            cut = max(0, begin - chunk.first_index)
+            chunk = AudioChunk(
+                chunk.samples[cut:],
+                chunk.sample_rate_hz,
+                chunk.first_index + cut,
+                chunk.captured_ns,
+                chunk.discontinuity,
+            )
+        presenter.attach(chunk.first_index, delay_ns)
+        return chunk
+
+    def _behind_ns(self, presenter: Presenter, pipeline: Pipeline) -> int:
+        """Return by how much the next chunk's last frame will miss its turn."""
+        due_ns = presenter.due_ns(pipeline.num_frames + pipeline.frames_per_chunk - 1)
+        if due_ns is None:
+            return 0
+        compute_ns = self._graph.metrics.timer("chunk").last_ns()
+        return self._graph.clock.now_ns() + compute_ns - due_ns

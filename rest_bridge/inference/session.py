@@ -28,7 +28,9 @@ def import_onnxruntime() -> Any:  # noqa: ANN401 - the module has no usable stub
         import onnxruntime  # noqa: PLC0415 - optional extra, and slow to import
     except ImportError as error:
         raise PackageError(_MISSING) from error
-    onnxruntime.set_default_logger_severity(3)  # a CPU-only machine prints no CUDA warnings
+    # A GPU build on a machine without CUDA logs its missing library as an error and then runs on the
+    # CPU. What really runs is `Session.provider`, and what really fails is raised.
+    onnxruntime.set_default_logger_severity(4)
     return onnxruntime
 
 
@@ -51,7 +53,7 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         wanted = ["CPUExecutionProvider"]
         if provider == "auto":

@@ -268,6 +268,9 @@ class Daemon:
                 raise
             self._failures.append(str(error))
             self._messages.append(f"{error} Everything else goes on.")
+            return
+        if outlet.opened is not None:
+            self._messages.append(outlet.opened())
 
     def _lose(self, outlet: Outlet) -> Callable[[str, SinkError], None]:
         def report(name: str, error: SinkError) -> None:

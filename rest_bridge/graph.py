@@ -4,7 +4,10 @@ Nothing is opened or loaded here: the graph holds functions that do it, each cal
 its own. A test builds a graph of its own parts.
 """
 
+import contextlib
 import hashlib
+import os
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +28,15 @@ from rest_bridge.types import AudioSource, ByteArray, FrameSink
 if TYPE_CHECKING:
     from rest_bridge.avatar import Avatar
     from rest_bridge.sinks.control import ControlTarget
+    from rest_bridge.sinks.publisher import Provenance
 
 _LIVE_MARGIN_NS: Final = 20_000_000
 _FILE_MARGIN_NS: Final = 120_000_000
 """How much later than measured a frame may be ready. A file's delay is nobody's concern, a hiccup
 of the computer is."""
+
+
+Progress = Callable[[float, str], None]
 
 
 class Closable(Protocol):
@@ -47,10 +54,12 @@ class Outlet:
     Attributes:
         sink: takes the frames.
         required: if it fails to open, the daemon ends.
+        opened: called when it is open; returns a sentence for a person.
     """
 
     sink: FrameSink
     required: bool
+    opened: Callable[[], str] | None = None
 
 
 @dataclass(slots=True)
@@ -98,32 +107,38 @@ def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Gr
     Raises:
         PackageError: the model package is missing or damaged.
     """
-    from_start = config.audio.source not in ("mic", "system") and (
-        config.audio.source == "push" or Path(config.audio.source).suffix != ""
-    )
+    is_file = Path(config.audio.source).expanduser().is_file()
     graph = Graph(
         still=lambda: loader.still(),
         pipeline=lambda: loader.pipeline(graph.metrics),
         source=lambda: _open_source(config),
         outlets=lambda: [
-            Outlet(sink, required=name in required or name == "zeromq")
+            Outlet(made[0], required=name in required or name == "zeromq", opened=made[1])
             for name, make in OUTLETS.items()
-            if (sink := make(config, loader, graph.metrics)) is not None
+            if (made := make(config, loader, graph.metrics)) is not None
         ],
         control=partial(_serve_control, config) if config.endpoints.enabled else None,
         avatars=lambda: _avatars(config),
         fps=config.output.fps,
-        from_start=from_start,
-        margin_ns=_FILE_MARGIN_NS if from_start else _LIVE_MARGIN_NS,
+        from_start=is_file or config.audio.source == "push",
+        margin_ns=_FILE_MARGIN_NS if is_file else _LIVE_MARGIN_NS,
     )
-    loader = _Loader(config)
+    loader = Loader(config)
     return graph
 
 
-class _Loader:
+class Loader:
     """Loads package and avatar once, for whichever thread asks first."""
 
     def __init__(self, config: Config) -> None:
+        """Verify the model package.
+
+        Args:
+            config: which package, avatar, size, seed.
+
+        Raises:
+            PackageError: the package is missing or damaged.
+        """
         self._config = config
         self._lock = threading.Lock()
         self._avatar: Avatar | None = None
@@ -131,20 +146,25 @@ class _Loader:
             Path(config.model.package).expanduser() if config.model.package else None
         )
 
-    def avatar(self) -> "Avatar":
+    def avatar(self, progress: Progress | None = None) -> "Avatar":
+        """Return the avatar; a new portrait is imported, which takes a while."""
         from rest_bridge.gallery import load_avatar
 
         section = self._config.avatar
         with self._lock:
             if self._avatar is None:
                 points = Path(section.landmarks).expanduser() if section.landmarks else None
-                self._avatar = load_avatar(section.picture, self.package, landmarks=points)
+                self._avatar = load_avatar(
+                    section.picture, self.package, landmarks=points, progress=progress
+                )
             return self._avatar
 
     def still(self) -> ByteArray:
+        """Return the portrait at the output's size."""
         return portrait_at(self.avatar(), self._config.output.size)
 
     def pipeline(self, metrics: Metrics) -> Pipeline:
+        """Load the generator; its stages are timed in `metrics`."""
         from rest_bridge.inference.session import import_onnxruntime
         from rest_bridge.stages import load_stages
 
@@ -182,52 +202,103 @@ def portrait_at(avatar: "Avatar", size_px: int) -> ByteArray:
 def _open_source(config: Config) -> AudioSource:
     from rest_bridge.audio.source import open_source
 
-    return open_source(config.audio.source, loop=config.audio.loop)
-
-
-def _publisher(config: Config, loader: _Loader, metrics: Metrics) -> FrameSink | None:
-    from rest_bridge.sinks.publisher import Provenance, ZeroMqPublisher
-
-    if not config.endpoints.enabled:
-        return None
-    avatar_id = hashlib.sha256(loader.avatar().picture.tobytes()).hexdigest()[:16]
-
-    def stats() -> dict[str, Any]:
-        latency = metrics.timer("latency").summary()
-        return {
-            "latency_p50_ms": round(latency.p50_ms, 1),
-            "latency_p95_ms": round(latency.p95_ms, 1),
-            "late": metrics.counter("late_frames"),
-        }
-
-    return ZeroMqPublisher(
-        frames_endpoint=config.endpoints.frames,
-        events_endpoint=config.endpoints.events,
+    return open_source(
+        config.audio.source,
+        loop=config.audio.loop,
+        latency_s=config.audio.latency_ms / 1000,
+        gain_db=config.audio.gain_db,
+        push_endpoint=config.endpoints.audio_in,
         insecure=config.endpoints.insecure,
-        provenance=Provenance(
-            model_id=loader.package.name,
-            avatar_id=avatar_id,
-            tier=f"{config.output.size}px",
-            server=f"rest_bridge {__version__}",
-        ),
-        stats=stats,
     )
 
 
-def _recorder(config: Config, _loader: _Loader, _metrics: Metrics) -> FrameSink | None:
+_Made = tuple[FrameSink, Callable[[], str]] | None
+"""An output and what to call when it is open; None where it is not wanted."""
+
+
+def _provenance(config: Config, loader: Loader) -> "Provenance":
+    from rest_bridge.sinks.publisher import Provenance
+
+    return Provenance(
+        model_id=loader.package.name,
+        avatar_id=hashlib.sha256(loader.avatar().picture.tobytes()).hexdigest()[:16],
+        tier=f"{config.output.size}px",
+        server=f"rest_bridge {__version__}",
+    )
+
+
+def _stats(metrics: Metrics) -> Mapping[str, Any]:
+    latency = metrics.timer("latency").summary()
+    return {
+        "latency_p50_ms": round(latency.p50_ms, 1),
+        "latency_p95_ms": round(latency.p95_ms, 1),
+        "late": metrics.counter("late_frames"),
+    }
+
+
+def _publisher(config: Config, loader: Loader, metrics: Metrics) -> _Made:
+    from rest_bridge.sinks.publisher import ZeroMqPublisher
+
+    if not config.endpoints.enabled:
+        return None
+    sink = ZeroMqPublisher(
+        frames_endpoint=config.endpoints.frames,
+        events_endpoint=config.endpoints.events,
+        insecure=config.endpoints.insecure,
+        provenance=_provenance(config, loader),
+        stats=partial(_stats, metrics),
+    )
+    return sink, lambda: f"Publishing frames on {sink.frames_endpoint}"
+
+
+def _preview(config: Config, loader: Loader, metrics: Metrics) -> _Made:
+    from rest_bridge.sinks.preview import PreviewServer
+
+    section = config.preview
+    if not section.enabled:
+        return None
+    sink = PreviewServer(
+        port=section.port,
+        token=section.token,
+        provenance=_provenance(config, loader),
+        stats=partial(_stats, metrics),
+    )
+
+    def opened() -> str:
+        if section.open_browser:
+            _open_browser(sink.url)
+        return f"Preview: {sink.url}"
+
+    return sink, opened
+
+
+def _recorder(config: Config, _loader: Loader, _metrics: Metrics) -> _Made:
     from rest_bridge.sinks.recorder import Recorder
 
     if not config.recording.path:
         return None
     path = Path(config.recording.path).expanduser()
-    return Recorder(path, background=config.recording.background)
+    return Recorder(path, background=config.recording.background), lambda: f"Recording to {path}"
 
 
-OUTLETS: Final[dict[str, Callable[[Config, _Loader, Metrics], FrameSink | None]]] = {
+OUTLETS: Final[dict[str, Callable[[Config, Loader, Metrics], _Made]]] = {
     "zeromq": _publisher,
+    "preview": _preview,
     "recording": _recorder,
 }
-"""How each output is made from the configuration; None where it is not wanted."""
+"""How each output is made from the configuration."""
+
+
+def _open_browser(url: str) -> None:
+    """Open a page where there is somebody to see it; never fails."""
+    import webbrowser
+
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        return  # webbrowser would start a text browser in our terminal
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(url)
 
 
 def _serve_control(config: Config, target: "ControlTarget") -> Closable:

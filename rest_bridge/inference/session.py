@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: which provider, how many threads, and one clear sentence if it is missing."""
+"""ONNX Runtime sessions: which provider, how many threads, one clear sentence if it is missing."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,18 @@ _MISSING: Final = (
 )
 
 
-def import_onnxruntime() -> Any:  # noqa: ANN401 - the module has no usable stubs
+def import_onnxruntime() -> Any:
     """Return the onnxruntime module.
 
     Raises:
         PackageError: neither onnxruntime nor onnxruntime-gpu is installed.
     """
     try:
-        import onnxruntime  # noqa: PLC0415 - optional extra, and slow to import
+        import onnxruntime  # optional extra, and slow to import
     except ImportError as error:
         raise PackageError(_MISSING) from error
-    # A GPU build on a machine without CUDA logs its missing library as an error and then runs on the
-    # CPU. What really runs is `Session.provider`, and what really fails is raised.
+    # A GPU build on a machine without CUDA logs the missing library as an error and then runs on
+    # the CPU. What really runs is `Session.provider`, and what really fails is raised.
     onnxruntime.set_default_logger_severity(4)
     return onnxruntime
 

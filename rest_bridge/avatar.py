@@ -78,7 +78,8 @@ class MouthLayer:
         gap: opening of the portrait's own mouth (0 = closed).
         gap_gain: float32 [K], opening per unit of each shape.
         rest: float32 [K], weights that reproduce the portrait's own opening.
-        jaw_shift: float32 [K, 2], how the lower teeth follow.
+        jaw_shift: float32 [K, 2], how tongue and lower teeth follow.
+        teeth_shift: float32 [K, 2], how the upper teeth hide behind rounded lips.
         inside_box: float32 [4] of the two pictures below.
         teeth: uint8 [H, W, 4], upper teeth and palate; does not move with the jaw.
         tongue: uint8 [H, W, 4], cavity, tongue and lower teeth; moves with the jaw.
@@ -99,6 +100,7 @@ class MouthLayer:
     gap_gain: FloatArray
     rest: FloatArray
     jaw_shift: FloatArray
+    teeth_shift: FloatArray
     inside_box: FloatArray
     teeth: ByteArray
     tongue: ByteArray
@@ -121,6 +123,9 @@ class EyeLayer:
         closed: float32 [S], where the lids meet.
         top: float32 [S], above which nothing moves (below the brow).
         bottom: float32 [S], below which nothing moves.
+        lash: height of the strip at the upper lid's edge that moves without stretching.
+        switch: float32 [2], closedness (0..1) at which the picture `shut` begins to replace the
+            open lid, and at which it has.
         box: float32 [4] of `shut`.
         shut: uint8 [H, W, 4], the portrait around this eye with the lids closed.
     """
@@ -132,6 +137,8 @@ class EyeLayer:
     closed: FloatArray
     top: FloatArray
     bottom: FloatArray
+    lash: float
+    switch: FloatArray
     box: FloatArray
     shut: ByteArray
 

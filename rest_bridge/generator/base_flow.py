@@ -35,7 +35,8 @@ class Expression:
         lower_line: float32 [S], t of the lower lip's edge; never above `upper_line`.
         opening: largest distance of the two lines, canvas units.
         portrait_opening: how much of the portrait's own opening is reached, 0..1.
-        jaw_shift: float32 [2], displacement of the lower teeth.
+        jaw_shift: float32 [2], displacement of tongue and lower teeth.
+        teeth_shift: float32 [2], displacement of the upper teeth.
     """
 
     face: FloatArray
@@ -46,6 +47,7 @@ class Expression:
     opening: float
     portrait_opening: float
     jaw_shift: FloatArray
+    teeth_shift: FloatArray
 
 
 class BaseFlow:
@@ -77,7 +79,9 @@ class BaseFlow:
         sheets = (mouth.upper.astype(np.float32), mouth.lower.astype(np.float32))
         seals = (mouth.seal_upper, mouth.seal_lower)
         at_lines = [
-            np.stack([read_field(f, mouth.box, line[None])[0] for f in (*sheet, seal)])
+            _smooth_along(
+                np.stack([read_field(f, mouth.box, line[None])[0] for f in (*sheet, seal)])
+            )
             for line, sheet, seal in zip(contours, sheets, seals, strict=True)
         ]
         self._parts = (face.seal.shape, mouth.seal_upper.shape, mouth.seal_lower.shape,
@@ -88,6 +92,8 @@ class BaseFlow:
                  for sheet, seal in zip(sheets, seals, strict=True)]  # fmt: skip
         rows += at_lines
         self._linear = np.concatenate([part.reshape(len(part), -1) for part in rows], 1)
+        corner = np.clip(np.abs(self.line_places), 0, 1) ** 4
+        self._zip = (avatar.eye_distance * (0.005 + 0.016 * corner)).astype(np.float32)
         self._rest_gap = float(mouth.gap_gain @ mouth.rest)
 
     def pose(self, pose: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -130,11 +136,12 @@ class BaseFlow:
             upper_points[end] = lower_points[end] = (upper_points[end] + lower_points[end]) / 2
         upper_line = self._line(upper_points)
         lower_line = self._line(lower_points)
-        # Pressed lips overlap: they then meet in the middle.
+        # Pressed lips overlap: they then meet in the middle. Thin slits close, first at the corners,
+        # as soft lips do; what the portrait itself shows stays open.
         middle = (upper_line + lower_line) / 2
-        touching = lower_line < upper_line
-        upper_line = np.where(touching, middle, upper_line)
-        lower_line = np.where(touching, middle, lower_line)
+        half = np.maximum(lower_line - upper_line, 0) / 2
+        half = np.maximum(half - self._zip * (1 - self._share_open(reached)), 0)
+        upper_line, lower_line = middle - half, middle + half
         return Expression(
             face=invert(face, self.face_box, self._face_places),
             upper=invert(upper, self._mouth_box, self._mouth_places),
@@ -144,7 +151,11 @@ class BaseFlow:
             opening=float((lower_line - upper_line).max()),
             portrait_opening=reached,
             jaw_shift=effective[:-1] @ mouth.jaw_shift,
+            teeth_shift=effective[:-1] @ mouth.teeth_shift,
         )
+
+    def _share_open(self, reached: float) -> float:
+        return reached if self._rest_gap > 0 else 0.0
 
     def _split(self, flat: FloatArray) -> list[FloatArray]:
         parts: list[FloatArray] = []
@@ -159,8 +170,20 @@ class BaseFlow:
         """Return t of a moved contour at `line_places`; straight on beyond its ends."""
         origin, along = self._mouth.axes
         local = to_local(origin, along, points)
-        order = np.argsort(local[:, 0], kind="stable")
-        return np.interp(self.line_places, local[order, 0], local[order, 1]).astype(np.float32)
+        # Where a contour folds back at its ends, the outermost place counts.
+        inner = np.clip(local[:, 0], local[0, 0], local[-1, 0])
+        s = np.maximum.accumulate(inner) + np.arange(len(inner), dtype=np.float32) * 1e-6
+        s[-1] = max(float(s[-1]), float(local[-1, 0]))
+        return np.interp(self.line_places, s, local[:, 1]).astype(np.float32)
+
+
+def _smooth_along(values: FloatArray) -> FloatArray:
+    """Smooth [K, S, 2] along a contour: the grid's steps would show at the lips' edges."""
+    padded = np.pad(values, ((0, 0), (2, 2), (0, 0)), mode="edge")
+    count = values.shape[1]
+    weights = (1, 4, 6, 4, 1)
+    total = sum(w * padded[:, k : k + count] for k, w in enumerate(weights))
+    return np.asarray(total / sum(weights), np.float32)
 
 
 def to_local(origin: FloatArray, along: FloatArray, points: FloatArray) -> FloatArray:

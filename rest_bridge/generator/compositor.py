@@ -46,6 +46,7 @@ class _Part:
 
     box: FloatArray
     window: FloatArray
+    switch: tuple[float, float] = (0.0, 1.0)
 
 
 class Compositor:
@@ -76,6 +77,8 @@ class Compositor:
             self._eye(avatar.right_eye, "Left", pixels_per_unit),
         ]
         self._coarse = grid_points(FULL_BOX, FLOW_CELLS, FLOW_CELLS)
+        # Openings begin half an edge inside, so that a shut one leaves no trace.
+        self._half_edge = np.float32(_EDGE_PX / 2 / size_px)
         self._gain = np.float32(pixels_per_unit)
         self._identity = grid_points(FULL_BOX, size_px, size_px) * self._gain - np.float32(0.5)
         self._mouth_part = _Part(avatar.mouth.box, _window(*avatar.mouth.upper.shape[1:3]))
@@ -111,7 +114,9 @@ class Compositor:
 
     def _eye(self, layer: EyeLayer, side: str, pixels: int) -> tuple[Lids, _Part, _Texture]:
         lids = Lids(layer, side)
-        return lids, _Part(layer.box, _window(48, 48)), _scaled(layer.shut, layer.box, pixels)
+        switch = (float(layer.switch[0]), float(layer.switch[1]))
+        part = _Part(layer.box, _window(48, 48), switch)
+        return lids, part, _scaled(layer.shut, layer.box, pixels)
 
     def _rectangle(self, box: FloatArray, forward: FloatArray) -> tuple[slice, slice] | None:
         """Return the pixels that a part of the portrait can cover after the pose."""
@@ -150,12 +155,14 @@ class Compositor:
         places += read_field(expression.face, self._flow.face_box, places)
         window = read_field(part.window, part.box, places)[..., None]
         lid = self._portrait.read(places + read_field(state.open_lid, part.box, places))
-        share = float(smoothstep(0.1, 0.4, np.float32(state.closed)))  # pyright: ignore[reportArgumentType]
+        begin, end = part.switch
+        share = float(np.clip((state.closed - begin) / (end - begin), 0, 1))
         if share > 0:
             closed = shut.read(places + read_field(state.shut_lid, part.box, places))
             lid = cv2.addWeighted(lid, 1 - share, closed, share, 0)
         ball = self._portrait.read(places + read_field(state.ball, part.box, places))
-        inside = _coverage(read_field(state.inside, part.box, places), self._size)[..., None]
+        inside = read_field(state.inside, part.box, places) - self._half_edge
+        inside = _coverage(inside, self._size)[..., None]
         eye = lid + (ball.astype(np.float32) - lid) * inside
         target = frame[rectangle]
         target[:] = np.rint(target + (eye - target) * window).astype(np.uint8)
@@ -179,9 +186,8 @@ class Compositor:
         above_lower = edges[..., 1] - local[..., 1]
         is_lower = _coverage((below_upper - above_lower) / 2, self._size)[..., None]
         lips = upper + (lower.astype(np.float32) - upper) * is_lower
-        opening = edges[..., 1] - edges[..., 0]
         inside = np.minimum(below_upper, above_lower)
-        inside = _coverage(inside, self._size) * (opening > 1e-5)
+        inside = _coverage(inside - self._half_edge, self._size)
         if inside.any():
             hollow = self._inside(places, below_upper, above_lower, expression)
             lips += (hollow - lips) * inside[..., None]
@@ -198,10 +204,10 @@ class Compositor:
     ) -> FloatArray:
         """Return float32 [H, W, 4], what is seen between the lips."""
         hollow = self._tongue.read(places - expression.jaw_shift).astype(np.float32)
-        teeth = self._teeth.read(places).astype(np.float32)
+        teeth = self._teeth.read(places - expression.teeth_shift).astype(np.float32)
         if self._mouth.shaded:
             unit = self._flow.eye_distance
-            shade = 1 - 0.6 * np.exp(-np.maximum(below_upper, 0) / (0.045 * unit))
+            shade = 1 - 0.5 * np.exp(-np.maximum(below_upper, 0) / (0.035 * unit))
             shade *= 1 - 0.35 * np.exp(-np.maximum(above_lower, 0) / (0.04 * unit))
             if self._mouth.gap > 0:  # the portrait's own teeth carry their own shadow
                 shade += (1 - shade) * expression.portrait_opening

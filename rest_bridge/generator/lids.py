@@ -18,9 +18,8 @@ from rest_bridge.rig import ARKIT_NAMES
 from rest_bridge.types import FloatArray
 
 _CELLS: Final = (44, 56)
-_LASH_BAND: Final = 0.05
-"""The strip at the lid's edge that moves without stretching: lashes keep their thickness."""
-_GAZE_REACH: Final = np.array([0.2, 0.11], np.float32)
+_GAZE_REACH: Final = np.array([0.18, 0.22], np.float32)
+"""Eye widths sideways; share of the opening up and down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,10 @@ class Lids:
         self._index = [ARKIT_NAMES.index(f"eye{name}{side}") for name in names]
         inwards = 1.0 if side == "Right" else -1.0  # the person's right eye looks in to the right
         self._gaze_sign = np.array([inwards, 1.0], np.float32)
-        bump = np.clip(1 - np.abs(2 * self._s - 1) ** 3, 0, 1)
-        self._bump = bump.astype(np.float32)
+        self._lash = eye.lash
+        self._eye = eye
+        # The gaze fades out towards the corners, so that nothing from beyond them is pulled in.
+        self._bump = np.clip(1 - (2 * self._s - 1) ** 2, 0, 1).astype(np.float32)
 
     def state(self, arkit: FloatArray) -> LidState:
         """Place the lids and turn the eyeball.
@@ -81,7 +82,7 @@ class Lids:
         """
         blink, wide, squint, down, up, inside, outside = (float(arkit[i]) for i in self._index)
         lowered = 1 - (1 - blink) * (1 - 0.3 * down) * (1 - 0.18 * squint)
-        raised = (0.28 * wide + 0.12 * up) * (1 - blink)
+        raised = (0.2 * wide + 0.12 * up) * (1 - blink)
         close_upper = lowered - raised
         close_lower = 1 - (1 - blink) * (1 - 0.45 * squint) * (1 + 0.1 * wide)
         upper = self._upper + close_upper * (self._closed - self._upper)
@@ -89,17 +90,33 @@ class Lids:
         t = self._t
         open_t = self._lid_source(t, upper, lower, self._upper, self._lower)
         shut_t = self._lid_source(t, upper, lower, self._closed, self._closed)
-        opening = np.maximum(lower - upper, 1e-3)
-        wider = np.clip((self._lower - self._upper) / opening, 0.0, 1.0)
-        ball_t = np.where(close_upper < 0, self._upper + (t - upper) * wider, t)
+        edge = np.minimum(t - upper, lower - t)
         gaze = np.array([inside - outside, down - up], np.float32) * self._gaze_sign * _GAZE_REACH
+        ball_s, ball_t = self._ball_source(t, upper, lower, gaze)
         return LidState(
             open_lid=self._canvas(np.zeros_like(t), open_t - t),
             shut_lid=self._canvas(np.zeros_like(t), shut_t - t),
-            ball=self._canvas(-gaze[0] * self._bump, ball_t - t - gaze[1] * self._bump),
-            inside=(np.minimum(t - upper, lower - t) * self._width).astype(np.float32),
+            ball=self._canvas(ball_s - self._s, ball_t - t),
+            inside=(edge * self._width).astype(np.float32),
             closed=float(np.clip(close_upper, 0, 1)),
         )
+
+    def _ball_source(
+        self, t: FloatArray, upper: FloatArray, lower: FloatArray, gaze: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Turn the eyeball: places keep their share of the portrait's opening, so none is skin."""
+        from_upper, from_lower = self._upper, self._lower
+        wide = upper < from_upper
+        opening = np.where(wide, lower - upper, from_lower - from_upper)
+        share = (t - np.where(wide, upper, from_upper)) / np.maximum(opening, 1e-3)
+        share = np.clip(share, 0, 1)
+        share = share - gaze[1] * 4 * share * (1 - share)
+        s = self._s - gaze[0] * self._bump
+        if gaze[0] != 0:
+            from_upper = np.interp(s, self._eye.places, self._eye.upper)
+            from_lower = np.interp(s, self._eye.places, self._eye.lower)
+        source = from_upper + share * (from_lower - from_upper)
+        return s, np.where(opening > 0.01, source, t)
 
     def _lid_source(
         self,
@@ -110,7 +127,7 @@ class Lids:
         from_lower: FloatArray,
     ) -> FloatArray:
         """Stretch the skin above and below so that edges at `from_*` come to `upper`, `lower`."""
-        band = np.minimum(_LASH_BAND, 0.4 * (upper - self._top))
+        band = np.minimum(self._lash, 0.5 * np.minimum(upper, from_upper) - 0.5 * self._top)
         edge, from_edge = upper - band, from_upper - band
         gain = (from_edge - self._top) / np.maximum(edge - self._top, 0.02)
         above = np.where(t > edge, t - upper + from_upper, self._top + (t - self._top) * gain)

@@ -20,7 +20,7 @@ EYES: Final = {"left": (36, 37, 38, 39, 40, 41), "right": (42, 43, 44, 45, 46, 4
 """Corner, upper two, corner, lower two (right to left), from the picture's left to its right."""
 BROWS: Final = {"left": (17, 18, 19, 20, 21), "right": (22, 23, 24, 25, 26)}
 _NUM_SAMPLES: Final = 33
-_CLOSED_GAP: Final = 0.035
+_CLOSED_GAP: Final = 0.056
 """Lips nearer than this (eye distances) count as closed: the landmarks are no better."""
 
 
@@ -75,20 +75,25 @@ class LipCurves:
         return self.axes.canvas(np.stack([self.places, heights], 1))
 
 
-def lip_curves(landmarks: FloatArray, picture: ByteArray, eye_distance: float) -> LipCurves:
+def lip_curves(
+    landmarks: FloatArray, picture: ByteArray, eye_distance: float, *, split_line: bool
+) -> LipCurves:
     """Find the lips' inner contours.
 
     Args:
         landmarks: float32 [66, 2].
         picture: uint8 [N, N, 4].
         eye_distance: canvas units.
+        split_line: cut along the middle of the line between closed lips, so that both lips keep a
+            drawn outline; otherwise it stays with the upper lip, as its shadow.
 
     Returns:
         The contours; equal where the mouth is closed, then on the darkest path between the
         corners.
     """
     left, right = landmarks[MOUTH_LEFT], landmarks[MOUTH_RIGHT]
-    axes = Axes((left + right) / 2, (right - left) / 2)
+    # The landmarks stand at the ends of the lips' red, a little outside of where they part.
+    axes = Axes((left + right) / 2, (right - left) / 2 * np.float32(0.95))
     s = np.linspace(-1, 1, _NUM_SAMPLES, dtype=np.float32)
     curves: list[FloatArray] = []
     for numbers in (_UPPER_LIP, _LOWER_LIP):
@@ -101,6 +106,8 @@ def lip_curves(landmarks: FloatArray, picture: ByteArray, eye_distance: float) -
     if gap >= _CLOSED_GAP * eye_distance:
         return LipCurves(axes, upper, np.maximum(lower, upper), gap)
     line = _darkest_path(picture, axes, (upper + lower) / 2, 0.05 * eye_distance)
+    if not split_line:
+        line = line + np.float32(0.012 * eye_distance) * (1 - s**2)
     return LipCurves(axes, line, line, 0.0)
 
 
@@ -176,6 +183,8 @@ def lid_curves(landmarks: FloatArray, side: str, closed_at: float) -> LidCurves:
     middle = (upper + lower) / 2
     half = np.maximum((lower - upper) / 2, 0.02 * np.sin(np.pi * s.clip(0, 1)))
     upper, lower = middle - half, middle + half
+    # Landmarks stand on the lids' edges: a little beyond, no white of the eye moves with the lid.
+    lower = lower + np.float32(0.02) * np.sin(np.pi * s.clip(0, 1)).clip(0)
     brow = axes.local(landmarks[list(BROWS[side])]) / [1, width]
     brow_height = np.interp(s, brow[:, 0], brow[:, 1])
     opening = float((lower - upper).max())

@@ -24,11 +24,17 @@ _FACE_CELLS: Final = (96, 80)
 _MOUTH_CELLS: Final = (56, 72)
 _LIDS: Final = ("eyeBlink", "eyeLook", "eyeWide")
 """Shapes drawn by the eye layers instead."""
+_CHEEKS: Final = ("eyeSquint", "cheek", "mouth", "nose")
+"""Shapes that must not press the eyeballs; brows keep the head's own falloff."""
 _LEFT_OUT: Final = ("tongueOut",)
 _JAW: Final = ("jawForward", "jawLeft", "jawRight", "jawOpen")
+_ROUND: Final = ("mouthFunnel", "mouthPucker")
 SHAPES: Final = np.array(
     [i for i, name in enumerate(ARKIT_NAMES) if not name.startswith(_LIDS + _LEFT_OUT)], np.int16
 )
+_EMPHASIS: Final = {"mouthFunnel": 1.4, "mouthPucker": 1.35, "browInnerUp": 0.8,
+                    "browOuterUpLeft": 0.8, "browOuterUpRight": 0.8}  # fmt: skip
+"""The scans' pouts look weak in a picture, their brows too strong (judged by eye)."""
 _SEAL_SHARE: Final = 0.35
 """Share of an open mouth's gap that the upper lip closes."""
 
@@ -44,6 +50,7 @@ class MouthSheets:
     seal_lower: FloatArray
     gap_gain: FloatArray
     jaw_shift: FloatArray
+    teeth_shift: FloatArray
 
 
 def head_field(
@@ -119,15 +126,16 @@ def face_field(
     box = np.concatenate([middle - reach[:2], middle + reach[2:]]).astype(np.float32)
     places = box_points(box, *_FACE_CELLS)
     known, values = _surface(fitted, places, box, canvas_px)
-    known &= _face_mask(landmarks, places, eye_distance)
-    basis = fill_outside(values, known)
+    inside = _face_mask(landmarks, places, eye_distance)
+    basis = fill_outside(values, known & _shrunk(inside, box, eye_distance))
     cell = float(box[2] - box[0]) / _FACE_CELLS[1]
-    distance = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 5) * cell
+    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5) * cell
     damping = np.exp(-((distance / (0.65 * eye_distance)) ** 2))
     basis = cv2.GaussianBlur(basis.reshape(*_FACE_CELLS, -1), (3, 3), 0.7)
     window = np.minimum(1.0, _edge_distance(*_FACE_CELLS) / 6)
     basis = basis * (damping * window)[..., None]
-    basis = basis * (1 - _eye_mask(landmarks, places))[..., None]
+    spared = np.repeat([ARKIT_NAMES[i].startswith(_CHEEKS) for i in SHAPES], 2)
+    basis = basis * (1 - _eye_mask(landmarks, places)[..., None] * spared)
     upper, lower = _seals(lips, places, eye_distance)
     is_lower = _below_line(lips, places)
     seal = np.where(is_lower[..., None], lower, upper).astype(np.float32)
@@ -160,13 +168,15 @@ def mouth_sheets(
                     centre[0] + reach[0], centre[1] + reach[3]], np.float32)  # fmt: skip
     places = box_points(box, *_MOUTH_CELLS)
     known, values = _surface(fitted, places, box, canvas_px)
-    known &= _face_mask(landmarks, places, eye_distance)
+    known &= _shrunk(_face_mask(landmarks, places, eye_distance), box, eye_distance)
     local = lips.axes.local(places)
     between = np.abs(local[..., 0]) < 1.0
     upper_line = np.interp(local[..., 0], lips.places, lips.upper)
     lower_line = np.interp(local[..., 0], lips.places, lips.lower)
-    upper = fill_outside(values, known & ~(between & (local[..., 1] > upper_line)))
-    lower = fill_outside(values, known & ~(between & (local[..., 1] < lower_line)))
+    # Head and picture disagree about the line by a few pixels: leave that band to the lips beside it.
+    band = 0.045 * eye_distance * (1 - _smoothstep(0.85, 1.0, np.abs(local[..., 0])))
+    upper = fill_outside(values, known & ~(between & (local[..., 1] > upper_line - band)))
+    lower = fill_outside(values, known & ~(between & (local[..., 1] < lower_line + band)))
     upper, lower = (cv2.GaussianBlur(sheet, (3, 3), 0.7) for sheet in (upper, lower))
     seal_upper, seal_lower = _seals(lips, places, eye_distance)
     middle = np.stack([lips.points(lips.upper), lips.points(lips.lower)])[:, 11:22]
@@ -177,7 +187,10 @@ def mouth_sheets(
         for sheet, line in ((upper, middle[0]), (lower, middle[1]))
     )
     gain = (at_lower - at_upper) @ normal
-    is_jaw = np.array([ARKIT_NAMES[i] in _JAW for i in SHAPES])
+    # Teeth follow the jaw; of what only the lip does they follow most, so that they stay behind it.
+    # Rounded lips hide both rows.
+    is_round = np.array([ARKIT_NAMES[i] in _ROUND for i in SHAPES])
+    follows = np.array([1.0 if ARKIT_NAMES[i] in _JAW + _ROUND else 0.75 for i in SHAPES])
     return MouthSheets(
         box=box,
         upper=_as_basis(upper),
@@ -185,7 +198,10 @@ def mouth_sheets(
         seal_upper=seal_upper,
         seal_lower=seal_lower,
         gap_gain=gain.astype(np.float32),
-        jaw_shift=(at_lower * is_jaw[:, None]).astype(np.float32),
+        jaw_shift=(at_lower * follows[:, None]).astype(np.float32),
+        teeth_shift=((at_upper - 0.06 * eye_distance * normal) * is_round[:, None]).astype(
+            np.float32
+        ),
     )
 
 
@@ -198,7 +214,9 @@ def _surface(
     points = fitted.vertices / np.float32(canvas_px)
     scaled = np.concatenate([(points[:, :2] - box[:2]) * cells, points[:, 2:] * cells[0]], 1)
     coverage = rasterise(scaled.astype(np.float32), fitted.triangles, height, width)
-    moves = fitted.displacement[SHAPES][..., :2].transpose(1, 0, 2) / np.float32(canvas_px)
+    gain = np.array([_EMPHASIS.get(ARKIT_NAMES[i], 1.0) for i in SHAPES]) / canvas_px
+    moves = fitted.displacement[SHAPES][..., :2].transpose(1, 0, 2) * gain[:, None]
+    moves = moves.astype(np.float32)
     return coverage.covered, coverage.interpolate(moves.reshape(len(points), -1))
 
 
@@ -222,6 +240,12 @@ def _face_mask(landmarks: FloatArray, places: FloatArray, eye_distance: float) -
     mask = np.zeros(places.shape[:2], np.uint8)
     cv2.fillConvexPoly(mask, np.round((hull[:, 0] - low) * scale).astype(np.int32), 1)
     return mask > 0
+
+
+def _shrunk(mask: Array, box: FloatArray, eye_distance: float) -> Array:
+    """Leave out the rim: right below the chin's edge the head's neck, which rests, shines through."""
+    cell = float(box[2] - box[0]) / mask.shape[1]
+    return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * cell > 0.1 * eye_distance
 
 
 def _eye_mask(landmarks: FloatArray, places: FloatArray) -> FloatArray:

@@ -167,7 +167,7 @@ def _assemble(
     fitted = fit_head(points * canvas_px, package.arrays("head"), confidence)
     chosen = style or detect_style(canvas, points, eye_distance)
     light = read_light(canvas, points, eye_distance)
-    lips = lip_curves(points, canvas, eye_distance)
+    lips = lip_curves(points, canvas, eye_distance, split_line=chosen == "drawn")
     report("building the movement", 0.5)
     solid = bool((canvas[..., 3] == 255).all())
     face = face_field(fitted, points, lips, eye_distance, canvas_px)
@@ -221,6 +221,7 @@ def _mouth(
         gap_gain=sheets.gap_gain,
         rest=_own_opening(lips, sheets.gap_gain, fitted),
         jaw_shift=sheets.jaw_shift,
+        teeth_shift=sheets.teeth_shift,
         inside_box=inside.box,
         teeth=inside.teeth,
         tongue=inside.tongue,
@@ -259,6 +260,8 @@ def _eye(canvas: ByteArray, lids: LidCurves, light: Light, style: Style) -> EyeL
         closed=lids.closed,
         top=lids.top,
         bottom=lids.bottom,
+        lash=0.18 if style == "drawn" else 0.05,
+        switch=np.array([0.5, 0.51] if style == "drawn" else [0.1, 0.4], np.float32),
         box=box,
         shut=shut,
     )

@@ -170,14 +170,14 @@ def _row(
 
 
 def _teeth(x: FloatArray, y: FloatArray, pixel: float, light: Light, style: Style) -> FloatArray:
-    coverage, gap, place = _row(x, y - 0.035, _UPPER_TEETH, 0.22, pixel)
+    coverage, gap, place = _row(x, y - 0.062, _UPPER_TEETH, 0.22, pixel)
     side = np.exp(-((x / 0.36) ** 2))
-    crown = np.clip((y - 0.035 + 0.19) / 0.19, 0, 1)  # 0 at the gum, 1 at the edge
+    crown = np.clip((y - 0.062 + 0.19) / 0.19, 0, 1)  # 0 at the gum, 1 at the edge
     tooth = _TOOTH * (0.62 + 0.38 * side)[..., None] * (0.9 + 0.1 * crown)[..., None]
     tooth = tooth * (1 - 0.06 * np.abs(place) ** 2)[..., None]
     contrast = 0.34 if style == "photo" else 0.2
     tooth = tooth * (1 - contrast * gap * (0.4 + 0.6 * (1 - crown)))[..., None]
-    gum_edge = 0.035 - 0.165 - 0.02 * (1 - np.abs(place) ** 2) + 0.1 * x**2
+    gum_edge = 0.062 - 0.165 - 0.02 * (1 - np.abs(place) ** 2) + 0.1 * x**2
     gum = np.clip((gum_edge - y) / (3 * pixel) + 0.5, 0, 1)[..., None]
     colour = tooth * (1 - gum) + _GUM * gum * (0.6 + 0.4 * side)[..., None]
     colour = colour * light.gain * (0.93 if style == "photo" else 0.85)
@@ -278,7 +278,7 @@ def paint_shut_eye(
     curve = {n: np.interp(s, lids.places, getattr(lids, n)).astype(np.float32)
              for n in ("upper", "lower", "closed", "top", "bottom")}  # fmt: skip
     eye = _EyePlace(picture, lids, s, t, curve, 1 / (width * canvas_px), places)
-    painted = _flat_lid(eye, light) if style == "drawn" else _skin_lid(eye, light, style)
+    painted = _flat_lid(eye) if style == "drawn" else _skin_lid(eye, light, style)
     original = sample_picture(picture, places)
     return box, _as_bytes(np.concatenate([painted, original[..., 3:]], -1))
 
@@ -345,23 +345,18 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> FloatArray:
     return np.where(((s > -0.02) & (s < 1.02))[..., None], out, eye.read(s, t))
 
 
-def _flat_lid(eye: _EyePlace, light: Light) -> FloatArray:
-    s, t, curve = eye.s, eye.t, eye.curve
-    opening = float((eye.lids.lower - eye.lids.upper).max())
-    middle = eye.lids.places.size // 2
-    samples = np.stack([np.linspace(0.2, 0.8, 9), np.full(9, float(eye.lids.top[middle]))], 1)
-    width = float(np.linalg.norm(eye.lids.axes.along))
-    points = eye.lids.axes.canvas((samples * [1, width]).astype(np.float32))
-    skin = np.median(sample_picture(eye.picture[..., :3], points[None])[0], 0)
-    band = 0.18 * opening + 0.03
-    hide = np.clip((t - curve["upper"] + band) / 0.04, 0, 1)
-    hide = hide * np.clip((curve["lower"] + band - t) / 0.04, 0, 1)
-    hide = hide * np.clip((s + 0.1) / 0.05, 0, 1) * np.clip((1.1 - s) / 0.05, 0, 1)
-    out = eye.read(s, t) * (1 - hide[..., None]) + skin * hide[..., None]
-    body = np.sin(np.pi * s.clip(0, 1)).clip(0) ** 0.4 * ((s > 0) & (s < 1))
-    thick = 0.035 * body
-    line = np.clip((thick - np.abs(t - curve["closed"])) / eye.pixel + 0.5, 0, 1) * (body > 0)
-    return out * (1 - line[..., None]) + light.line * line[..., None]
+def _flat_lid(eye: _EyePlace) -> FloatArray:
+    """Pull the drawing's own upper lash line, with its flat skin above, down over the eye."""
+    t, curve = eye.t, eye.curve
+    upper, lower, closed, top, bottom = (
+        curve[n] for n in ("upper", "lower", "closed", "top", "bottom")
+    )
+    band = np.minimum(0.18, 0.5 * (upper - top))
+    gain = (upper - band - top) / np.maximum(closed - band - top, 0.02)
+    above = np.where(t > closed - band, t - closed + upper, top + (t - top) * gain)
+    gain = (bottom - lower) / np.maximum(bottom - closed, 0.02)
+    source = np.where(t < closed, above, bottom - (bottom - t) * gain)
+    return eye.read(eye.s, np.where((t < top) | (t > bottom), t, source))
 
 
 def _smooth(low: float, high: float, value: FloatArray) -> FloatArray:

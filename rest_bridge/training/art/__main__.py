@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from rest_bridge.training.art.gallery import FACES, build_face
+from rest_bridge.training.art.voice import build_voice
 
 
 def main() -> None:
@@ -13,8 +14,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Draw and render the built-in faces.")
     parser.add_argument("--out", type=Path, default=Path("rest_bridge/faces"), help="folder to write to")
     parser.add_argument("--only", nargs="*", choices=sorted(FACES), help="names of faces (all)")
+    parser.add_argument("--voice", action="store_true", help="also speak the built-in text")
     arguments = parser.parse_args()
-    for name in arguments.only or sorted(FACES):
+    if arguments.voice:
+        print(f"voice: {build_voice(arguments.out)}")
+    for name in arguments.only if arguments.only is not None else sorted(FACES):
         folder = build_face(name, arguments.out)
         print(f"{name}: {folder}")
 

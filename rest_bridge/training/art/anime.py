@@ -206,8 +206,6 @@ def _draw_mouth(sheet: Sheet, state: FaceState) -> None:
         sheet.fill(ellipse((506, 645), (13, 3.2)), "#ffffff", alpha=0.75, blur=1.6)
         sheet.line([(490, 659), (512, 662), (534, 659)], 3, SKIN_SHADE, start=0, end=0)
         sheet.line(MOUTH_LINE, 4.6, lip_line, start=0.45, end=0.45)
-        for corner in (MOUTH_LINE[0], MOUTH_LINE[-1]):
-            sheet.fill(ellipse(corner, (3.2, 2.6)), lip_line, alpha=0.9)
         return
     lips = polygon(np.concatenate([smooth(OPEN_UPPER_EDGE, 60), smooth(OPEN_LOWER_EDGE[::-1], 60)]))
     hole = polygon(np.concatenate([smooth(OPEN_TOP, 60), smooth(OPEN_BOTTOM[::-1], 60)]))
@@ -280,7 +278,7 @@ def draw(state: FaceState) -> NDArray[np.uint8]:
 
 def landmarks(state: FaceState) -> Points:
     """Return Luna's 66 landmarks, float64 [66, 2], canvas px (order of `face_states`)."""
-    jaw = resample(_contour(), 17)
+    jaw = resample(_contour()[8:-8], 17)
     nose = points([(512, 436), (512, 480), (512, 528), (510, 576), (488, 590), (500, 594), (512, 597), (524, 594), (536, 590)])
     mouth = _mouth_landmarks(state)
     return np.concatenate([jaw, anime_eye.brow_landmarks(), nose, anime_eye.eye_landmarks(closed=state.eyes_closed), mouth])

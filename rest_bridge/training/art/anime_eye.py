@@ -23,8 +23,8 @@ from rest_bridge.training.art.ink import (
 
 AXIS, EYE_X, EYE_Y, SCALE = 512.0, 99.0, 438.0, 1.15
 
-UPPER_LID = points([(-52, 16), (-44, -9), (-20, -36), (12, -44), (40, -33), (57, -5)])
-LOWER_LID = points([(57, -5), (54, 22), (38, 44), (8, 52), (-22, 45), (-43, 30), (-52, 16)])
+UPPER_LID = points([(-52, 16), (-44, -9), (-20, -36), (12, -44), (40, -33), (59, -3)])
+LOWER_LID = points([(59, -3), (54, 22), (38, 44), (8, 52), (-22, 45), (-43, 30), (-52, 16)])
 CLOSED_LID = points([(-54, 22), (-34, 36), (-4, 43), (28, 38), (50, 22), (61, 6)])
 CREASE = points([(-32, -36), (-10, -51), (18, -56), (42, -47), (58, -32)])
 BROW = points([(-43, -75), (-14, -85), (22, -88), (52, -77), (68, -62)])
@@ -72,7 +72,7 @@ def draw(sheet: Sheet, *, left: bool, closed: bool, skin: tuple[str, str, str]) 
     inner, outer = place([(-52, 0)])[0], place([(62, 0)])[0]
     ink = linear(inner, outer, [LASH_WARM, LASH, LASH, LASH_WARM], [0, 0.2, 0.8, 1])
     sheet.fill(ribbon(lid, width), ink)
-    wings = [[(38, -38), (58, -31), (73, -36)], [(46, -28), (63, -17), (77, -19)], [(50, -14), (63, -2), (73, -2)]]
+    wings = [[(38, -37), (54, -30), (64, -31)], [(46, -27), (59, -18), (68, -17)], [(50, -15), (60, -5), (67, -4)]]
     for i, wing in enumerate(wings):
         sheet.line(place(wing), 13 - 2 * i, LASH, start=0.9, end=0.0, bulge=0.2)
     sheet.line(place([(-46, 2), (-55, 15), (-60, 22)]), 5, LASH_WARM, start=0.6, end=0.0)

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rest_bridge import __version__
-from rest_bridge.commands import configuration, inspection, learning, portraits, stream
+from rest_bridge.commands import configuration, files, inspection, learning, portraits, stream
 from rest_bridge.commands.console import ExitCode, out, print_error
 from rest_bridge.errors import ConfigError, RestBridgeError
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(stream.demo)
 app.command()(stream.run)
+app.command()(files.render)
 app.command()(inspection.devices)
 app.command()(inspection.doctor)
 for _command in (learning.train, learning.evaluate, learning.export):

@@ -1,0 +1,168 @@
+"""The life of a face that nobody hears: when it blinks, where it looks, how the head sways.
+
+Place in the flow: here -> condition rows -> `generator.MotionGenerator`. It knows nothing of the
+voice; nods, brow accents and lips are the network's. Every value is a pure function of the seed
+and of time, without memory, so that a stream can start at any frame and any chunking agrees.
+
+Blinks: 12-20 a minute, closing in 80 ms, opening in 160 ms, at times double. Gaze: saccades of
+about 50 ms, mostly back to the viewer. Head: smooth wandering with the spread of an
+Ornstein-Uhlenbeck process. Shape letters: T latent frames; F = 2T video frames.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from rest_bridge.generator.conditions import condition_rows
+from rest_bridge.types import FRAME_RATE_HZ, LATENT_STRIDE, FloatArray
+
+_BLINK_CELL_S: Final = 3.7
+_CLOSING_S, _SHUT_S, _OPENING_S = 0.08, 0.04, 0.16
+_GAZE_CELL_S: Final = 1.7
+_SACCADE_S: Final = 0.05
+_SWAY_CELLS_S: Final = (3.1, 1.3)
+_SWAY_SHARES: Final = (1.0, 0.35)
+_SWAY_DEG: Final = (3.6, 2.0, 1.8)
+"""Standard deviations of the knots of yaw, pitch and roll, in degrees."""
+_BLINK_STREAM, _GAZE_STREAM, _SWAY_STREAM = 1, 2, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What a person or a hotkey may set.
+
+    Attributes:
+        smile: 0..1.
+        brow: -1 frown..1 raised.
+        amount: of head motion and accents; 1 is normal, 0 still, 2 vivid.
+        gaze: (x, y), -1..1, x to the image's right, y up; None lets the eyes wander.
+        style: a name of `conditions.STYLES`; None is the mixture of all.
+    """
+
+    smile: float = 0.0
+    brow: float = 0.0
+    amount: float = 1.0
+    gaze: tuple[float, float] | None = None
+    style: str | None = None
+
+
+class LifePlanner:
+    """Plans eyes and slow head motion of one stream."""
+
+    def __init__(self, seed: int) -> None:
+        """Choose a life.
+
+        Args:
+            seed: equal seeds live equal lives.
+        """
+        self._seed = seed & 0xFFFF_FFFF_FFFF_FFFF
+
+    def plan(
+        self, first_latent: int, num_latents: int, steering: Steering | None = None
+    ) -> FloatArray:
+        """Return the condition rows of a latent chunk.
+
+        Args:
+            first_latent: index of its first latent frame since the start of the stream.
+            num_latents: how many.
+            steering: wishes of the user.
+
+        Returns:
+            float32 [T, len(CONDITION_NAMES)].
+        """
+        wish = steering or Steering()
+        first_frame = first_latent * LATENT_STRIDE
+        frames = np.arange(first_frame, first_frame + num_latents * LATENT_STRIDE)
+        times_s = (frames + 0.5) / FRAME_RATE_HZ
+        gaze = self.gaze(times_s)
+        if wish.gaze is not None:
+            gaze = np.broadcast_to(np.array(wish.gaze, np.float32), gaze.shape)
+        sway = self.sway_deg(times_s).reshape(num_latents, LATENT_STRIDE, 3).mean(1)
+        return condition_rows(
+            blink=self.blink(times_s),
+            gaze=gaze,
+            slow_pose_deg=sway * wish.amount,
+            smile=wish.smile,
+            brow=wish.brow,
+            amount=wish.amount,
+            style=wish.style,
+        )
+
+    def blink(self, times_s: npt.NDArray[np.float64]) -> FloatArray:
+        """Return the lid closure (0 open .. 1 shut) at each time; float32 [F]."""
+        closure = np.zeros(len(times_s))
+        for cell in _cells(times_s, _BLINK_CELL_S, before=1):
+            for start_s in self._blinks_of(cell):
+                closing = (times_s - start_s) / _CLOSING_S
+                opening = (start_s + _CLOSING_S + _SHUT_S + _OPENING_S - times_s) / _OPENING_S
+                closure = np.maximum(closure, _smoothstep(np.minimum(closing, opening)))
+        return closure.astype(np.float32)
+
+    def gaze(self, times_s: npt.NDArray[np.float64]) -> FloatArray:
+        """Return where the eyes look, x to the image's right and y up; float32 [F, 2]."""
+        out = np.zeros((len(times_s), 2))
+        cell_of = np.floor(times_s / _GAZE_CELL_S).astype(np.int64)
+        for cell in np.unique(cell_of):
+            here = cell_of == cell
+            (start_s, target), (_, previous) = self._saccade_of(cell), self._saccade_of(cell - 1)
+            done = _smoothstep((times_s[here] - start_s) / _SACCADE_S)[:, None]
+            out[here] = previous + (target - previous) * done
+        return out.astype(np.float32)
+
+    def sway_deg(self, times_s: npt.NDArray[np.float64]) -> FloatArray:
+        """Return the slow head pose, yaw, pitch and roll in degrees; float32 [F, 3]."""
+        out = np.zeros((len(times_s), 3))
+        for layer, (cell_s, share) in enumerate(zip(_SWAY_CELLS_S, _SWAY_SHARES, strict=True)):
+            place = times_s / cell_s
+            cell_of = np.floor(place).astype(np.int64)
+            for cell in np.unique(cell_of):
+                here = cell_of == cell
+                knots = np.stack([self._knot(layer, cell + k) for k in (-1, 0, 1, 2)])
+                out[here] += share * _catmull_rom(knots, place[here] - cell)
+        return (out * np.array(_SWAY_DEG)).astype(np.float32)
+
+    def _blinks_of(self, cell: int) -> list[float]:
+        rng = self._rng(_BLINK_STREAM, cell)
+        start_s = (cell + float(rng.uniform(0.08, 0.9))) * _BLINK_CELL_S
+        kind = float(rng.random())
+        if kind < 0.06:
+            return []
+        return [start_s, start_s + 0.36] if kind > 0.88 else [start_s]
+
+    def _saccade_of(self, cell: int) -> tuple[float, npt.NDArray[np.float64]]:
+        rng = self._rng(_GAZE_STREAM, cell)
+        start_s = (cell + float(rng.uniform(0.1, 0.85))) * _GAZE_CELL_S
+        target = rng.normal(0.0, 0.02, 2)
+        if float(rng.random()) < 0.42:
+            target += rng.normal(0.0, (0.22, 0.12))
+        return start_s, np.clip(target, -0.6, 0.6)
+
+    def _knot(self, layer: int, cell: int) -> npt.NDArray[np.float64]:
+        return np.clip(self._rng(_SWAY_STREAM + layer, cell).normal(size=3), -2.0, 2.0)
+
+    def _rng(self, stream: int, cell: int) -> np.random.Generator:
+        # A counter-based generator: cell n costs the same on the first day as on the last.
+        return np.random.Generator(
+            np.random.Philox(key=[self._seed, stream], counter=[int(cell) & 0xFFFF_FFFF_FFFF, 0, 0, 0])
+        )  # fmt: skip
+
+
+def _cells(times_s: npt.NDArray[np.float64], cell_s: float, *, before: int) -> range:
+    first, last = (int(np.floor(t / cell_s)) for t in (times_s[0], times_s[-1]))
+    return range(first - before, last + 1)
+
+
+def _smoothstep(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    x = np.clip(x, 0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
+def _catmull_rom(
+    knots: npt.NDArray[np.float64], u: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Interpolate between knots[1] and knots[2] ([4, C]) at u in [0, 1] ([F]) -> [F, C]."""
+    a, b, c, d = knots
+    u = u[:, None]
+    return b + 0.5 * u * (c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a)))

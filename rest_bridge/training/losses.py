@@ -1,0 +1,97 @@
+"""Losses of SpeechAE and the DiT, measured on rig values where lips, lids and head are visible.
+
+Place in the flow: predicted latents or probes + targets -> here -> one number. Closures and rest
+weigh three times (`Batch.weight`): a plain squared error never shuts a mouth.
+Shape letters: B batch, T latent frames, F = 2T video frames, R = 58 rig values.
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from rest_bridge.rig import RIG_NAMES
+from rest_bridge.training.curves import aperture_weights
+from rest_bridge.training.latent_space import build_maps
+
+_CHANNEL_WEIGHTS: Final = {
+    "jawOpen": 4.0, "mouthClose": 3.0, "mouthFunnel": 2.5, "mouthPucker": 2.5,
+    "mouthLowerDown": 2.0, "mouthUpperUp": 2.0, "mouthPress": 2.0, "mouthRoll": 2.0,
+    "mouthStretch": 1.5, "mouthSmile": 1.5, "eyeBlink": 2.5, "eyeLook": 1.0, "browInnerUp": 1.5,
+    "brow": 1.0, "cheekSquint": 1.0, "headYaw": 3.0, "headPitch": 3.0, "headRoll": 3.0,
+    "headX": 1.0, "headY": 1.0, "headZ": 1.0,
+}  # fmt: skip
+_OTHER_WEIGHT: Final = 0.4
+_APERTURE_SCALE: Final = 0.15
+
+
+def channel_weights() -> Tensor:
+    """Return [R], mean 1: how much each rig value counts."""
+    weights = torch.full((len(RIG_NAMES),), _OTHER_WEIGHT)
+    for index, name in enumerate(RIG_NAMES):
+        for prefix, weight in _CHANNEL_WEIGHTS.items():
+            if name.startswith(prefix):
+                weights[index] = weight
+                break
+    return weights / weights.mean()
+
+
+class RigLosses:
+    """The read-out of the latent and everything that is measured on it."""
+
+    def __init__(self) -> None:
+        maps = {name: torch.from_numpy(array) for name, array in build_maps().items()}
+        self.mean, self.scale = maps["rig_mean"], maps["rig_scale"]
+        self.readout, self.rig_to_latent = maps["readout"], maps["rig_to_latent"]
+        self.weights = channel_weights()
+        self.aperture = torch.from_numpy(aperture_weights()) * self.scale / _APERTURE_SCALE
+        mouth = [i for i, n in enumerate(RIG_NAMES) if n.startswith(("mouth", "jaw", "head"))]
+        self.moving = torch.tensor(mouth)
+
+    def normalise(self, rig: Tensor) -> Tensor:
+        """[B, F, R] rig values -> normalised."""
+        return (rig - self.mean) / self.scale
+
+    def to_latents(self, normalised: Tensor) -> Tensor:
+        """[B, F, R] normalised -> [B, T, 16, 4, 4]."""
+        flat = normalised.unflatten(1, (-1, 2)).flatten(2) @ self.rig_to_latent
+        return flat.unflatten(-1, (16, 4, 4))
+
+    def to_normalised(self, latents: Tensor) -> Tensor:
+        """[B, T, 16, 4, 4] -> [B, F, R] normalised."""
+        return (latents.flatten(2) @ self.readout).unflatten(-1, (2, -1)).flatten(1, 2)
+
+    def rig_error(self, predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Weighted squared error of values and of the lip aperture.
+
+        Args:
+            predicted, target: [B, F, R], normalised.
+            weight: [B, F].
+        """
+        error = predicted - target
+        values = (error.square() * self.weights).mean(-1)
+        gap = (error @ self.aperture).square()
+        return ((values + 0.15 * gap) * weight).sum() / weight.sum()
+
+    def motion_error(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Squared error of the frame differences of mouth and head; [B, F, R] normalised."""
+        error = (predicted - target)[..., self.moving]
+        return ((error[:, 1:] - error[:, :-1]).square() * self.weights[self.moving]).mean()
+
+    def off_readout(self, latents: Tensor) -> Tensor:
+        """Mean square of the part of [B, T, 16, 4, 4] that the read-out does not see."""
+        flat = latents.flatten(2)
+        return (flat - flat @ self.readout @ self.rig_to_latent).square().mean()
+
+
+def contrastive(scores: Tensor) -> Tensor:
+    """Frame-level InfoNCE: the same frame is the positive, all others of the clip are negatives.
+
+    Args:
+        scores: [B, T, T], already divided by the temperature.
+    """
+    batch, num_frames, _ = scores.shape
+    own = torch.arange(num_frames).expand(batch, -1)
+    forth = torch.nn.functional.cross_entropy(scores.flatten(0, 1), own.flatten())
+    back = torch.nn.functional.cross_entropy(scores.transpose(1, 2).flatten(0, 1), own.flatten())
+    return 0.5 * (forth + back)

@@ -1,0 +1,310 @@
+"""The sources of training speech: recordings and synthetic voices -> utterances with motion.
+
+Place in the flow: assets -> here -> `speech_data` (sessions, features). Each source yields
+`Utterance`s whose mouth curves are on one scale (`curves.lip_aperture`): real tracks (GRID), curves
+of a performance (FACEGOOD), rule curves from phones (all others). What is held out is decided by
+`is_held_out` alone; see SPLITS.md. Shape letters: S samples; F video frames at 25 fps.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from rest_bridge.rig import RIG_INDEX, RIG_NAMES
+from rest_bridge.training import curves, tracks
+from rest_bridge.training.phonemes import Alphabet, EspeakVoice, Phone, flite
+from rest_bridge.training.visemes import VisemeSpan, to_visemes
+from rest_bridge.types import FRAME_RATE_HZ, MODEL_RATE_HZ
+
+FloatArray = npt.NDArray[np.float32]
+
+HELD_OUT_FACEGOOD: Final = "3_15"
+FACEGOOD_DELAY_S: Final = 0.04
+"""FACEGOOD's curves come this late against its sound (STUDY-AUDIO section 1)."""
+_SPEECH_LEVEL: Final = 0.06
+_GRID_APERTURE_P95: Final = 0.46
+_LEAST_CONFIDENCE: Final = 0.5
+"""Clips with a frame below it have lost the face (5 of 362)."""
+
+
+@dataclass(slots=True)
+class Utterance:
+    """Speech with the motion that belongs to it.
+
+    Attributes:
+        name: unique; decides the split.
+        style: a name of `generator.conditions.STYLES`.
+        samples: float32 [S], 16 kHz, clean.
+        mouth: float32 [F, 58], mouth part of the rig at (f + 0.5) / 25 s.
+        closure: float32 [F], 1 where p, b or m shut the lips.
+        rest: bool [F], inside a silence, 100 ms away from speech.
+        pose: float32 [F, 6] where it was tracked, else None.
+        brow: float32 [F], raised brows where tracked, else None.
+        phones: as found, for the metrics.
+        alphabet: of the phones.
+    """
+
+    name: str
+    style: str
+    samples: FloatArray
+    mouth: FloatArray
+    closure: FloatArray
+    rest: npt.NDArray[np.bool_]
+    pose: FloatArray | None = None
+    brow: FloatArray | None = None
+    phones: list[Phone] = field(default_factory=list)
+    alphabet: Alphabet = "arpabet"
+
+
+def is_held_out(source: str, name: str, index: int) -> bool:
+    """Say whether training must never see this clip.
+
+    Args:
+        source: folder of the assets, or "espeak".
+        name: file name, or the espeak-ng voice.
+        index: position in the manifest.
+    """
+    if source in ("grid_other_talkers", "css10_multilingual", "picovoice_multilingual"):
+        return True
+    if source == "grid_s1_video":
+        return index % 30 == 0
+    if source == "librispeech_subset":
+        return index % 10 == 0
+    if source == "facegood_audio2face":
+        return name.startswith(HELD_OUT_FACEGOOD)
+    if source == "ljspeech_samples":
+        return name.startswith(("LJ001-0031", "LJ001-0032"))
+    return source == "espeak" and name in ("nl", "fi")
+
+
+def frame_times_s(num_samples: int) -> npt.NDArray[np.float64]:
+    """Return float64 [F]: the centre of each whole video frame of a clip."""
+    num_frames = num_samples * FRAME_RATE_HZ // MODEL_RATE_HZ
+    return (np.arange(num_frames) + 0.5) / FRAME_RATE_HZ
+
+
+def load_audio(path: Path) -> FloatArray:
+    """Decode any sound or video file to float32 [S], mono, 16 kHz."""
+    import av
+
+    pieces: list[FloatArray] = []
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=MODEL_RATE_HZ)
+        for frame in container.decode(audio=0):
+            pieces += [out.to_ndarray()[0] for out in resampler.resample(frame)]
+        pieces += [out.to_ndarray()[0] for out in resampler.resample(None)]
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def read_manifest(folder: Path) -> list[dict[str, Any]]:
+    """Return the clips of an assets folder's manifest.json."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return manifest["clips"] if isinstance(manifest, dict) else manifest
+
+
+def rule_utterance(
+    name: str, style: str, samples: FloatArray, phones: list[Phone], alphabet: Alphabet
+) -> Utterance:
+    """Make an utterance whose mouth follows from its phones."""
+    times_s = frame_times_s(len(samples))
+    spans = to_visemes(phones, alphabet)
+    channels, closure = curves.viseme_curves(spans, times_s)
+    loud = float(np.sqrt(np.mean(samples**2)) + 1e-6)
+    level = np.float32(min(_SPEECH_LEVEL / loud, 0.98 / (float(np.abs(samples).max()) + 1e-6)))
+    return Utterance(
+        name=name,
+        style=style,
+        samples=samples * level,
+        mouth=curves.rig_from_channels(channels, closure),
+        closure=closure,
+        rest=rest_frames(spans, times_s),
+        phones=phones,
+        alphabet=alphabet,
+    )
+
+
+def rest_frames(spans: list[VisemeSpan], times_s: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return bool [F]: inside a silence and at least 100 ms away from speech."""
+    rest = np.zeros(len(times_s), bool)
+    for span in spans:
+        if span.name == "SIL":
+            before = 0.0 if span.start_s <= 0 else 0.1
+            after = 0.0 if span.end_s >= float(times_s[-1]) else 0.1
+            rest |= (times_s >= span.start_s + before) & (times_s <= span.end_s - after)
+    return rest
+
+
+def grid_utterances(
+    assets: Path, landmarks: Mapping[str, FloatArray], phones: Mapping[str, list[Phone]]
+) -> Iterator[tuple[Utterance, bool]]:
+    """Yield (utterance, held out) of the GRID talkers, with tracked lips, brows and head.
+
+    Lids are not taken: OpenSeeFace's model 0 hardly sees blinks (0.06 a minute found).
+    """
+    for folder, sub in (("grid_s1_video", "clips"), ("grid_other_talkers", "")):
+        entries = read_manifest(assets / folder)
+        measured = {e["file"]: tracks.measure(landmarks[e["file"]]) for e in entries}
+        talkers = sorted({str(e["talker"]) for e in entries})
+        for talker in talkers:
+            own = [(i, e) for i, e in enumerate(entries) if str(e["talker"]) == talker]
+            own = [x for x in own if measured[x[1]["file"]].confidence.min() > _LEAST_CONFIDENCE]
+            gaps = np.concatenate([measured[e["file"]].aperture for _, e in own])
+            widths = np.concatenate([measured[e["file"]].width for _, e in own])
+            # His resting lips stand apart by a fifth of their range; ours rest closed.
+            shut = _resting_gap([(measured[e["file"]], phones.get(e["file"], [])) for _, e in own])
+            scale = _GRID_APERTURE_P95 / (float(np.percentile(gaps, 95)) - shut)
+            for index, entry in own:
+                track = measured[entry["file"]]
+                samples = load_audio(assets / folder / sub / entry["file"])
+                found = phones.get(entry["file"], [])
+                utterance = _tracked_utterance(
+                    entry["file"], samples, track, found,
+                    aperture=(track.aperture - shut) * scale,
+                    width=(track.width - widths.mean()) / widths.std(),
+                )  # fmt: skip
+                yield utterance, is_held_out(folder, entry["file"], index)
+
+
+def _resting_gap(clips: list[tuple[tracks.FaceTrack, list[Phone]]]) -> float:
+    """Return the median lip gap while a talker is silent, in inter-ocular distances."""
+    gaps = [np.percentile(np.concatenate([track.aperture for track, _ in clips]), [10])]
+    for track, phones in clips:
+        times_s = (np.arange(len(track.aperture)) + 0.5) / FRAME_RATE_HZ
+        rest = rest_frames(to_visemes(phones, "arpabet"), times_s)
+        gaps.append(track.aperture[rest])
+    return float(np.median(np.concatenate(gaps)))
+
+
+def _tracked_utterance(
+    name: str,
+    samples: FloatArray,
+    track: tracks.FaceTrack,
+    phones: list[Phone],
+    *,
+    aperture: FloatArray,
+    width: FloatArray,
+) -> Utterance:
+    times_s = frame_times_s(len(samples))
+    count = min(len(times_s), len(track.aperture))
+    times_s = times_s[:count]
+
+    def smooth(values: FloatArray, deviation: float) -> FloatArray:
+        columns = values[:count].reshape(count, -1)
+        return curves.gaussian_smooth(columns, deviation).astype(np.float32)
+
+    mouth = curves.rig_from_lips(smooth(aperture, 0.5)[:, 0], smooth(width, 0.8)[:, 0])
+    closure, rest = np.zeros(count, np.float32), np.zeros(count, bool)
+    if phones:
+        spans = to_visemes(phones, "arpabet")
+        closure = curves.viseme_curves(spans, times_s)[1]
+        rest = rest_frames(spans, times_s)
+        # Tracked lips shut in only 57-68 % of p/b/m; the tracker's grid is too coarse for them.
+        curves.close_lips(mouth, closure)
+    brow = np.clip(3 * (track.brow_height - np.median(track.brow_height)), 0, 0.8)
+    return Utterance(
+        name=name,
+        style="grid",
+        samples=samples[: count * MODEL_RATE_HZ // FRAME_RATE_HZ],
+        mouth=mouth,
+        closure=closure,
+        rest=rest & (curves.lip_aperture(mouth) < 0.25),
+        pose=smooth(track.pose, 2.0),
+        brow=smooth(brow.astype(np.float32), 2.0)[:, 0],
+        phones=phones,
+    )
+
+
+def facegood_utterances(assets: Path) -> Iterator[tuple[Utterance, bool]]:
+    """Yield (utterance, held out) of the FACEGOOD takes in pieces of 20 s."""
+    folder = assets / "facegood_audio2face"
+    for index, entry in enumerate(read_manifest(folder)):
+        if not entry.get("curves"):
+            continue
+        samples = load_audio(folder / "paired" / entry["file"])
+        with np.load(folder / "paired" / entry["curves"], allow_pickle=False) as archive:
+            values = {
+                str(n): archive["arkit"][:, i].astype(np.float32)
+                for i, n in enumerate(archive["arkit_names"])
+            }
+            raw = {str(n): archive["raw"][:, i] for i, n in enumerate(archive["raw_names"])}
+            fps = float(archive["fps"])
+        times_s = frame_times_s(len(samples))
+        own_times_s = np.arange(len(values["jawOpen"])) / fps - FACEGOOD_DELAY_S
+        mouth = np.zeros((len(times_s), len(RIG_NAMES)), np.float32)
+        extra = {"jawOpen": 0.30 * raw["mouth_oh_c"], "mouthFunnel": 0.50 * raw["mouth_oh_c"],
+                 "mouthPucker": 0.75 * raw["mouth_oo_c"]}  # fmt: skip
+        for name, curve in values.items():
+            whole = curve + extra.get(name, np.zeros_like(curve)).astype(np.float32)
+            mouth[:, RIG_INDEX[name]] = np.interp(times_s, own_times_s, whole)
+        mouth = np.clip(mouth, 0, 1)
+        # She presses and sucks her lips on p, b, m; the jaw under them stays a little open.
+        shut = mouth[:, RIG_INDEX["mouthPressLeft"]] + mouth[:, RIG_INDEX["mouthRollUpper"]]
+        closure = np.clip(shut / 0.25, 0, 1)
+        curves.close_lips(mouth, closure)
+        level = _frame_level(samples, len(times_s))
+        quiet = curves.gaussian_smooth(level[:, None], 2.5)[:, 0] < 0.004
+        rest = quiet & (curves.lip_aperture(mouth) < 0.12)
+        held_out = is_held_out("facegood_audio2face", entry["file"], index)
+        for start in range(0, len(times_s) - 100, 500):
+            part = slice(start, min(start + 500, len(times_s)))
+            hop = MODEL_RATE_HZ // FRAME_RATE_HZ
+            yield Utterance(
+                name=f"{entry['file']}@{start}", style="facegood",
+                samples=samples[part.start * hop : part.stop * hop], mouth=mouth[part],
+                closure=closure[part], rest=rest[part],
+            ), held_out  # fmt: skip
+
+
+def _frame_level(samples: FloatArray, num_frames: int) -> FloatArray:
+    hop = MODEL_RATE_HZ // FRAME_RATE_HZ
+    return np.sqrt(np.mean(samples[: num_frames * hop].reshape(num_frames, hop) ** 2, axis=1))
+
+
+def read_speech_utterances(
+    assets: Path, phones: Mapping[str, list[Phone]]
+) -> Iterator[tuple[Utterance, bool]]:
+    """Yield (utterance, held out) of LibriSpeech and LJ Speech, as far as phones were found."""
+    for folder in ("librispeech_subset", "ljspeech_samples"):
+        for index, entry in enumerate(read_manifest(assets / folder)):
+            name = str(entry["file"])
+            if name in phones:
+                samples = load_audio(assets / folder / name)
+                held_out = is_held_out(folder, name, index)
+                yield rule_utterance(name, "read", samples, phones[name], "arpabet"), held_out
+
+
+def synthetic_utterances(texts_path: Path, *, seed: int) -> Iterator[tuple[Utterance, bool]]:
+    """Yield (utterance, held out) spoken by flite (English) and espeak-ng (all languages).
+
+    Args:
+        texts_path: configs/train/texts.toml.
+        seed: of the voices' rates and pitches.
+    """
+    rng = np.random.default_rng(seed)
+    with texts_path.open("rb") as file:
+        texts: dict[str, list[str]] = tomllib.load(file)
+    texts.pop("held_out")
+    for number, text in enumerate(texts["en-us"]):
+        for voice in ("rms", "slt", "awb", "kal16"):
+            stretch = float(rng.uniform(0.85, 1.2))
+            samples, phones = flite(text, voice=voice, stretch=stretch)
+            name = f"flite-{voice}-{number}"
+            yield rule_utterance(name, "synthetic", samples, phones, "arpabet"), False
+    espeak = EspeakVoice()
+    for language, sentences in texts.items():
+        style = "synthetic" if language == "en-us" else "foreign"
+        for number, text in enumerate(sentences):
+            for variant in rng.choice(["", "+m3", "+m5", "+m7", "+f2", "+f3", "+f5"], 3, False):
+                rate, pitch = int(rng.integers(130, 200)), int(rng.integers(30, 70))
+                samples, phones = espeak.speak(
+                    text, language=language + str(variant), words_per_minute=rate, pitch=pitch
+                )
+                name = f"espeak-{language}{variant}-{number}"
+                utterance = rule_utterance(name, style, samples, phones, "ipa")
+                yield utterance, is_held_out("espeak", language, number)

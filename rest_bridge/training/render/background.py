@@ -70,7 +70,9 @@ def _shapes(rng: np.random.Generator, size_px: int) -> Array:
             angle = float(rng.uniform(0, 180))
             cv2.ellipse(picture, (x, y), axes, angle, 0, 360, colour, thick, cv2.LINE_AA)
         else:
-            corners = (rng.normal(0, extent, (rng.integers(3, 6), 2)) + [x, y]).astype(np.int32)
+            corners = (rng.normal(0, extent, (rng.integers(3, 6), 2)) + np.array([x, y])).astype(
+                np.int32
+            )
             if thick < 0:
                 cv2.fillPoly(picture, [corners], colour, cv2.LINE_AA)
             else:

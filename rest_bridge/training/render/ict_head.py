@@ -34,6 +34,12 @@ CAMERA_DEPTH: Final = 200.0
 
 @dataclass(frozen=True, slots=True)
 class IctModel:
+    """The head's arrays: V vertices, F triangles with material and side, 64 identity modes.
+
+    `expression` names the ICT shapes of each ARKit name; `paintable` [V] marks lids and the inner
+    mouth, `lash` [V] nearness to an upper lid's margin, `landmarks` [66] the face points.
+    """
+
     vertices: Array
     triangles: Array
     material: Array
@@ -214,6 +220,7 @@ def express(vertices: Array, rig: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def inner_vertices() -> Array:
+    """Return the vertices of gums, tongue and teeth."""
     model = ict_model()
     return np.unique(model.triangles[np.isin(model.material, (GUMS, TEETH))])
 

@@ -177,6 +177,9 @@ def sample_description(rng: np.random.Generator, *, split: Split = "train") -> D
     shape = {str(name): float(rng.uniform(0, 0.5)) for name in rng.choice(names, 14, replace=False)}
     folder = "skin_512_lowres" if rng.random() < 0.25 else "skin"
     skins = [f"{folder}/{name}" for name in _names("skin", folder, split) if f"_{sex}" in name]
+    if not skins:
+        skins = [f"{other}/{name}" for other in ("skin", "skin_512_lowres")
+                 for name in _names("skin", other, split) if f"_{sex}" in name]  # fmt: skip
     two_tone = bool(rng.random() < 0.15)
     skin_tint = np.exp(rng.normal(0, 0.12, 3) + rng.normal(-0.1, 0.25))
     if two_tone:

@@ -278,7 +278,7 @@ def draw(state: FaceState) -> NDArray[np.uint8]:
 
 def landmarks(state: FaceState) -> Points:
     """Return Luna's 66 landmarks, float64 [66, 2], canvas px (order of `face_states`)."""
-    jaw = resample(_contour()[8:-8], 17)
+    jaw = resample(_contour()[_contour()[:, 1] >= anime_eye.EYE_Y], 17)
     nose = points([(512, 436), (512, 480), (512, 528), (510, 576), (488, 590), (500, 594), (512, 597), (524, 594), (536, 590)])
     mouth = _mouth_landmarks(state)
     return np.concatenate([jaw, anime_eye.brow_landmarks(), nose, anime_eye.eye_landmarks(closed=state.eyes_closed), mouth])

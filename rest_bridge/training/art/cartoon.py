@@ -251,7 +251,7 @@ def landmarks(state: FaceState) -> Points:
     """Return Theo's 66 landmarks, float64 [66, 2], canvas px (order of `face_states`)."""
     return np.concatenate(
         [
-            resample(_contour()[5:-5], 17),
+            resample(_contour()[_contour()[:, 1] >= cartoon_features.EYE_Y], 17),
             cartoon_features.brow_landmarks(),
             cartoon_features.NOSE_LANDMARKS,
             cartoon_features.eye_landmarks(closed=state.eyes_closed),

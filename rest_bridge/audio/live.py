@@ -22,6 +22,7 @@ GRACE_NS: Final = 200_000_000
 occur, and what comes late then is better heard late than lost."""
 _LATE_WINDOW_NS: Final = 2 * NS_PER_S
 """For so long after a gap, samples that arrive faster than real time count as late ones."""
+_LATE_SLACK_NS: Final = 40_000_000
 _RING_S: Final = 2.0
 _POLL_S: Final = 0.02
 
@@ -94,6 +95,8 @@ class LiveFeed:
         )  # the signal is known, or filled, up to this instant
         self._debt = 0  # native samples of silence for which late samples may still arrive
         self._resumed_ns = 0
+        self._filled_to_ns = 0
+        self._num_resumed = 0  # native samples since then
         self._gap = False
         self.num_filled = 0
         self.num_late = 0
@@ -205,17 +208,22 @@ class LiveFeed:
         if self._debt:
             if not self._resumed_ns:
                 self._resumed_ns = chunk.captured_ns
+                self._num_resumed = 0
+                self._filled_to_ns = self._covered_ns
             samples = self._without_late(samples, chunk.captured_ns)
+            self._num_resumed += len(samples)
         self._feed(samples, max(chunk.captured_ns, self._covered_ns))
 
     def _without_late(self, samples: FloatArray, captured_ns: int) -> FloatArray:
-        # Silence already stands where these belong: dropping them keeps media time on the clock.
+        # Silence already stands where late samples belong: dropping those that come faster than
+        # real time keeps media time on the clock. The slack is for the jitter of single blocks.
         if captured_ns - self._resumed_ns > _LATE_WINDOW_NS:
             self._debt = self._resumed_ns = 0
             return samples
-        start_ns = captured_ns - len(samples) * NS_PER_S // self._reader_rate_hz
-        overlap_ns = self._covered_ns - start_ns
-        late = min(self._debt, len(samples), overlap_ns * self._reader_rate_hz // NS_PER_S)
+        num_samples = self._num_resumed + len(samples)
+        ahead_ns = self._filled_to_ns + num_samples * NS_PER_S // self._reader_rate_hz - captured_ns
+        surplus = (ahead_ns - _LATE_SLACK_NS) * self._reader_rate_hz // NS_PER_S
+        late = min(self._debt, len(samples), surplus)
         if late <= 0:
             return samples
         self._debt -= late

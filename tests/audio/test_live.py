@@ -115,6 +115,23 @@ def test_samples_late_after_a_filled_gap_do_not_push_media_time_ahead() -> None:
     assert delivered + waiting <= elapsed + 0.05 * VOICE_RATE_HZ
 
 
+def test_jitter_after_a_gap_costs_no_samples() -> None:
+    feed, clock = make_feed()
+    feed.read(9600, 1.0)  # silence by the clock
+    voice = noise(48000)
+    rng = np.random.default_rng(2)
+    base_ns = clock.time_ns
+    chunks = []
+    for block in range(100):
+        captured_ns = base_ns + (block + 1) * 10 * MS + int(rng.uniform(-9, 9) * MS)
+        clock.time_ns = max(clock.time_ns, captured_ns)
+        feed.write(voice[block * 480 : (block + 1) * 480], captured_ns)
+        chunks.append(feed.read(480, 1.0).samples)
+    chunks.append(feed.read(feed._fifo.num_samples, 1.0).samples)
+    assert feed.num_late == 0
+    assert np.array_equal(np.concatenate(chunks)[-48000:], voice)
+
+
 def test_a_device_opened_anew_at_another_rate_continues_the_count() -> None:
     feed, clock = make_feed(48000)
     feed.write(noise(4800), clock.time_ns)

@@ -1,0 +1,164 @@
+"""A real PulseAudio with virtual devices, started by the tests that need one.
+
+`rb_speakers` is the default output (its monitor is what the computer plays), `rb_cable` a virtual
+cable, and `rb_mic` the default microphone, which hears what is played into `rb_micfeed`.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rest_bridge.types import VOICE_RATE_HZ, FloatArray
+
+_SINKS = {"rb_speakers": 2, "rb_micfeed": 1, "rb_cable": 2}
+_SETTLE_S = 2.5
+_SCRIPT = (
+    "\n".join(
+        f"load-module module-null-sink sink_name={name} rate=48000 channels={channels}"
+        f" sink_properties=device.description={name}_description"
+        for name, channels in _SINKS.items()
+    )
+    + """
+load-module module-remap-source master=rb_micfeed.monitor source_name=rb_mic \
+source_properties=device.description=Test_Microphone
+load-module module-native-protocol-unix
+set-default-sink rb_speakers
+set-default-source rb_mic
+"""
+)
+
+
+class PulseAudio:
+    """One server in a folder of its own; `start` and `kill` as often as wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "run").mkdir(mode=0o700)
+        (folder / "home").mkdir()
+        (folder / "rb.pa").write_text(_SCRIPT)
+        self.environment = {
+            "XDG_RUNTIME_DIR": str(folder / "run"),
+            "HOME": str(folder / "home"),
+            "PULSE_SERVER": f"unix:{folder}/run/pulse/native",
+        }
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *, keep_in_real_time: bool = True) -> None:
+        self._spawn(
+            "pulseaudio", "-n", "-F", str(self.folder / "rb.pa"), "--daemonize=no",
+            "--exit-idle-time=-1", "--disallow-exit=yes",
+            f"--log-target=file:{self.folder}/pulse.log",
+        )  # fmt: skip
+        for _ in range(200):
+            if self.pactl("info") is not None:
+                break
+            time.sleep(0.05)
+        else:
+            raise RuntimeError("PulseAudio did not start")
+        if keep_in_real_time:
+            # An idle null sink renders up to 2 s ahead; a player with little latency prevents it.
+            for name, channels in _SINKS.items():
+                self._spawn(
+                    "pacat", "--playback", f"--device={name}", "--latency-msec=10", "--raw",
+                    "--rate=48000", f"--channels={channels}", "/dev/zero",
+                )  # fmt: skip
+            time.sleep(_SETTLE_S)
+
+    def kill(self) -> None:
+        for process in reversed(self._processes):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+        self._processes.clear()
+
+    def pactl(self, *arguments: str) -> str | None:
+        done = subprocess.run(
+            ["pactl", *arguments], env=self._environment(), capture_output=True, check=False
+        )
+        return done.stdout.decode() if done.returncode == 0 else None
+
+    def play(self, samples: FloatArray, sink: str) -> "subprocess.Popen[bytes]":
+        """Play float32 [S] at 48 kHz into a sink; returns at once."""
+        path = self.folder / f"{time.monotonic_ns()}.raw"
+        path.write_bytes(samples.astype("<f4").tobytes())
+        return subprocess.Popen(
+            [
+                "pacat", "--playback", f"--device={sink}", "--latency-msec=10", "--raw",
+                "--rate=48000", "--channels=1", "--format=float32le", str(path),
+            ],
+            env=self._environment(),
+        )  # fmt: skip
+
+    def _spawn(self, *command: str) -> None:
+        self._processes.append(
+            subprocess.Popen(
+                command,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environment}
+
+
+def require_pulse() -> None:
+    """Skip the test where PulseAudio or its tools are missing."""
+    missing = [tool for tool in ("pulseaudio", "pactl", "pacat", "parec") if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (apt: pulseaudio pulseaudio-utils)")
+
+
+@contextlib.contextmanager
+def running_pulse(*, keep_in_real_time: bool = True) -> Iterator[PulseAudio]:
+    """A server that this process (and PortAudio in it) uses inside the context."""
+    require_pulse()
+    from rest_bridge.errors import SourceError
+    from rest_bridge.sound import portaudio
+
+    # Unix socket paths are limited to 107 bytes: pytest's own folders are too deep.
+    with (
+        tempfile.TemporaryDirectory(prefix="rb-pulse-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        server = PulseAudio(Path(folder))
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        try:
+            server.start(keep_in_real_time=keep_in_real_time)
+            portaudio.refresh(portaudio.load(SourceError))
+            yield server
+        finally:
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def pulse() -> Iterator[PulseAudio]:
+    """A PulseAudio for the whole session, in real time."""
+    with running_pulse() as server:
+        yield server
+
+
+def tone(tone_hz: float, seconds: float, level: float = 0.5) -> FloatArray:
+    """Return float32 [S] of a sine at 48 kHz."""
+    times = np.arange(round(seconds * VOICE_RATE_HZ)) / VOICE_RATE_HZ
+    return (level * np.sin(2 * np.pi * tone_hz * times)).astype(np.float32)
+
+
+def measure_tone(samples: FloatArray) -> tuple[float, float]:
+    """Return frequency in Hz and amplitude of the strongest tone."""
+    num_points = 8 * len(samples)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), num_points))
+    amplitude = float(np.sqrt(2.0 * np.square(samples, dtype=np.float64).mean()))
+    return float(spectrum.argmax() * VOICE_RATE_HZ / num_points), amplitude

@@ -52,6 +52,7 @@ class ConvBlock(nn.Module):
         self.norm = nn.BatchNorm2d(num_out)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        """Apply the three."""
         return F.silu(self.norm(self.conv(x)))
 
 
@@ -135,7 +136,10 @@ class FlowDecoder(nn.Module):
             latent: motion latent.
             frame_one_hot: which of the latent frame's two video frames.
             base: base flow of the first reference.
-            f64: reference features at 64 px; f32, f16, f8 likewise.
+            f64: reference features at 64 px.
+            f32: reference features at 32 px.
+            f16: reference features at 16 px.
+            f8: reference features at 8 px.
 
         Returns:
             flow: base flow + correction, 64x64.

@@ -1,0 +1,169 @@
+"""Exports the trained video VAE into the model package, or refuses if ONNX Runtime disagrees.
+
+Writes reference_encoder.onnx (once per avatar), decoder.onnx (every frame) and vae_encoder.onnx
+(video-driven use). Place in the flow: checkpoint of `training.vae` -> here -> model package.
+"""
+
+import argparse
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rest_bridge.inference.package import DEFAULT_PACKAGE
+from rest_bridge.model.vae import VaeParams, VideoVae
+from rest_bridge.training.latent_space import build_maps
+from rest_bridge.training.package_writer import write_package_part
+
+TOLERANCE: Final = 2e-4
+OPSET: Final = 17
+FEATURES: Final = ("f64", "f32", "f16", "f8")
+
+
+class _Decoder(nn.Module):
+    """The decoder without the flows that only training looks at."""
+
+    def __init__(self, vae: VideoVae) -> None:
+        super().__init__()
+        self.decoder = vae.decoder
+
+    def forward(
+        self,
+        latent: Float[Tensor, "B 16 4 4"],
+        frame: Float[Tensor, "B 2"],
+        base: Float[Tensor, "B 2 64 64"],
+        f64: Tensor,
+        f32: Tensor,
+        f16: Tensor,
+        f8: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the correction (flow minus base) and the residual."""
+        flow, residual, *_ = self.decoder(latent, frame, base, f64, f32, f16, f8)
+        return flow - base, residual
+
+
+class _Encoder(nn.Module):
+    """The motion encoder of two frames, ending in the latent's mean."""
+
+    def __init__(self, vae: VideoVae) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(
+        self, frames: Tensor, reference: Tensor, parts: Tensor, boxes: Tensor
+    ) -> Float[Tensor, "N 16 4 4"]:
+        """Return the latent of each pair of frames."""
+        rig, free = self.vae.encoder(frames, reference, parts, boxes)
+        return self.vae.latent_of(rig.reshape(-1, 2, rig.shape[1]), free.reshape(-1, 256))
+
+
+def load_vae(checkpoint: Path) -> tuple[VideoVae, dict[str, Any]]:
+    """Read a checkpoint of `training.vae`: the networks in evaluation mode and its scores."""
+    saved = torch.load(checkpoint, weights_only=True)
+    maps = build_maps()
+    vae = VideoVae(
+        VaeParams(width=int(saved["width"])),
+        torch.from_numpy(maps["readout"]),
+        torch.from_numpy(maps["rig_to_latent"]),
+    )
+    vae.load_state_dict(saved["vae"])
+    return vae.eval(), dict(saved["scores"])
+
+
+def to_onnx(
+    module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], *, dynamic: bool
+) -> bytes:
+    """Export a module and compare ONNX Runtime's answers with torch's.
+
+    Args:
+        module: what to export.
+        inputs: name -> example, in the order of `forward`.
+        outputs: names of what `forward` returns.
+        dynamic: leave the first dimension of everything free.
+
+    Returns:
+        The graph.
+
+    Raises:
+        SystemExit: ONNX Runtime and torch disagree; nothing may be written then.
+    """
+    module.eval()  # also the wrappers: the export restores the mode that it found
+    names = list(inputs)
+    axes = {name: {0: "batch"} for name in [*names, *outputs]} if dynamic else None
+    buffer = io.BytesIO()
+    with torch.no_grad():
+        torch.onnx.export(
+            module, tuple(inputs.values()), buffer, input_names=names,
+            output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+        expected = module(*inputs.values())
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    session = onnxruntime.InferenceSession(buffer.getvalue(), providers=["CPUExecutionProvider"])
+    got = session.run(list(outputs), {name: value.numpy() for name, value in inputs.items()})
+    for name, mine, theirs in zip(outputs, expected, got, strict=True):
+        gap = float(np.abs(mine.numpy() - np.asarray(theirs)).max())
+        if gap > TOLERANCE:
+            raise SystemExit(f"{name}: torch and ONNX Runtime differ by {gap:.2g}; not exported.")
+    return buffer.getvalue()
+
+
+def export_vae(vae: VideoVae, scores: Mapping[str, float], package_dir: Path) -> None:
+    """Write the three graphs and the manifest's `decoder` section.
+
+    Args:
+        vae: in evaluation mode.
+        scores: of the held-out set, kept in the manifest.
+        package_dir: the model package.
+    """
+    torch.manual_seed(0)
+    reference = torch.rand(1, 3, 128, 128)
+    features = dict(zip(FEATURES, vae.reference_encoder(reference), strict=True))
+    decoder_inputs = {
+        "latent": torch.randn(1, 16, 4, 4),
+        "frame": torch.tensor([[1.0, 0.0]]),
+        "base": torch.randn(1, 2, 64, 64) * 0.05,
+    } | {name: value.detach() for name, value in features.items()}
+    encoder_inputs = {
+        "frames": torch.rand(4, 3, 128, 128),
+        "reference": torch.rand(4, 3, 128, 128),
+        "parts": torch.rand(4, 6, 3, 32, 32),
+        "boxes": torch.randn(4, 18),
+    }
+    graphs = {
+        "reference_encoder.onnx": to_onnx(
+            vae.reference_encoder, {"reference": reference}, FEATURES, dynamic=False
+        ),
+        "decoder.onnx": to_onnx(
+            _Decoder(vae), decoder_inputs, ("correction", "residual"), dynamic=False
+        ),
+        "vae_encoder.onnx": to_onnx(_Encoder(vae), encoder_inputs, ("latent",), dynamic=True),
+    }
+    section = {
+        "reference_size": 128,
+        "flow_size": 64,
+        "flow_unit": "half the canvas width",
+        "features": list(FEATURES),
+        "held_out": {name: round(float(value), 4) for name, value in scores.items()},
+    }
+    write_package_part(package_dir, files=graphs, sections={"decoder": section})
+
+
+def main() -> None:
+    """Export a checkpoint."""
+    parser = argparse.ArgumentParser(description="Export the video VAE into a model package.")
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--package", type=Path, default=DEFAULT_PACKAGE)
+    args = parser.parse_args()
+    vae, scores = load_vae(args.checkpoint)
+    export_vae(vae, scores, args.package)
+    print(f"wrote reference_encoder, decoder, vae_encoder to {args.package}")
+
+
+if __name__ == "__main__":
+    main()

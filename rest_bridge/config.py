@@ -57,6 +57,22 @@ class AvatarSection(Section):
         description="File with 66 landmarks [[x, y], ...] in pixels of the picture (json), where "
         "the automatic ones err. Empty: found automatically.",
     )
+    style: Literal["auto", "photo", "painting", "drawn"] = Field(
+        default="auto", description="How to paint what a picture does not show, like closed eyes."
+    )
+    face: int = Field(
+        default=0,
+        ge=0,
+        le=99,
+        description="Which face to take where a picture has several, 1 = the largest. 0: only one "
+        "is accepted.",
+    )
+    mouth_open: str = Field(
+        default="", description="The same picture with an open mouth. Empty: painted."
+    )
+    eyes_closed: str = Field(
+        default="", description="The same picture with closed eyes. Empty: painted."
+    )
 
 
 class ModelSection(Section):

@@ -19,7 +19,8 @@ from typing import Final
 import numpy as np
 import platformdirs
 
-from rest_bridge.avatar import AVATAR_VERSION, Avatar
+from rest_bridge.avatar import AVATAR_VERSION, STYLES, Avatar, Style
+from rest_bridge.config import AvatarSection
 from rest_bridge.errors import AvatarError
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.types import FloatArray
@@ -33,6 +34,40 @@ _NUM_LANDMARKS: Final = 66
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How a picture becomes an avatar; what is None is found, guessed or painted.
+
+    Attributes:
+        landmarks: json file with 66 points of the picture.
+        style: how to paint what the portrait does not show.
+        face: which face to take where there are several, 1 = the largest.
+        mouth_open: the same portrait with an open mouth.
+        eyes_closed: the same portrait with closed eyes.
+    """
+
+    landmarks: Path | None = None
+    style: Style | None = None
+    face: int | None = None
+    mouth_open: Path | None = None
+    eyes_closed: Path | None = None
+
+    @classmethod
+    def of(cls, section: AvatarSection) -> "ImportOptions":
+        """Return what a configuration asks for."""
+
+        def path(text: str) -> Path | None:
+            return Path(text).expanduser() if text else None
+
+        return cls(
+            landmarks=path(section.landmarks),
+            style=None if section.style == "auto" else section.style,
+            face=section.face or None,
+            mouth_open=path(section.mouth_open),
+            eyes_closed=path(section.eyes_closed),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +94,20 @@ class BuiltInFace:
     def picture(self) -> Path:
         """The portrait."""
         return self.folder / "portrait.png"
+
+    @property
+    def options(self) -> ImportOptions:
+        """Its own landmarks, style and second references."""
+
+        def own(name: str) -> Path | None:
+            return self.folder / name if (self.folder / name).is_file() else None
+
+        return ImportOptions(
+            landmarks=own("landmarks.json"),
+            style=next((style for style in STYLES if style == self.style), None),
+            mouth_open=own("mouth_open.png"),
+            eyes_closed=own("eyes_closed.png"),
+        )
 
 
 def built_in_faces() -> dict[str, BuiltInFace]:
@@ -91,7 +140,7 @@ def load_avatar(
     choice: str,
     package: ModelPackage,
     *,
-    landmarks: Path | None = None,
+    options: ImportOptions | None = None,
     progress: Progress | None = None,
 ) -> Avatar:
     """Return the avatar of a built-in face, an avatar file or a picture.
@@ -99,7 +148,7 @@ def load_avatar(
     Args:
         choice: a name, or the path of a picture or of an avatar file.
         package: the model that will draw it.
-        landmarks: 66 points of the picture, where the automatic ones err.
+        options: how a picture is imported.
         progress: called with the fraction done and what is being done.
 
     Raises:
@@ -111,7 +160,7 @@ def load_avatar(
         shipped = faces[name].folder / "avatar.npz"
         if shipped.is_file():
             return Avatar.load(shipped)
-        return _imported(faces[name].picture, package, None, progress)
+        return _imported(faces[name].picture, package, faces[name].options, progress)
     path = Path(choice).expanduser()
     if path.suffix.lower() == ".npz":
         return Avatar.load(path)
@@ -120,7 +169,7 @@ def load_avatar(
             f'There is no picture and no built-in face "{choice}"; give the path of a picture, or '
             f"one of {', '.join(faces) or '(none installed)'}."
         )
-    return _imported(path, package, landmarks, progress)
+    return _imported(path, package, options or ImportOptions(), progress)
 
 
 def read_landmarks(path: Path) -> FloatArray:
@@ -147,16 +196,19 @@ def read_landmarks(path: Path) -> FloatArray:
     return points
 
 
-def cache_path(picture: Path, package: ModelPackage, landmarks: Path | None = None) -> Path:
+def cache_path(picture: Path, package: ModelPackage, options: ImportOptions) -> Path:
     """Return where the avatar of a picture is cached, whether or not it is there yet.
 
     Raises:
-        AvatarError: the picture or the landmarks cannot be read.
+        AvatarError: a file cannot be read.
     """
-    digest = hashlib.sha256(f"{AVATAR_VERSION} {package.name}".encode())
-    for file in (picture, *_companions(picture), *([landmarks] if landmarks else [])):
+    digest = hashlib.sha256(
+        f"{AVATAR_VERSION} {package.name} {options.style} {options.face}".encode()
+    )
+    others = (options.landmarks, options.mouth_open, options.eyes_closed)
+    for file in (picture, *others):
         try:
-            digest.update(file.read_bytes())
+            digest.update(hashlib.sha256(file.read_bytes() if file else b"").digest())
         except OSError as error:
             raise AvatarError(f"The file cannot be read ({error.strerror}): {file}") from None
     folder = platformdirs.user_cache_path("rest_bridge", appauthor=False) / "avatars"
@@ -164,30 +216,33 @@ def cache_path(picture: Path, package: ModelPackage, landmarks: Path | None = No
 
 
 def _imported(
-    picture: Path, package: ModelPackage, landmarks: Path | None, progress: Progress | None
+    picture: Path, package: ModelPackage, options: ImportOptions, progress: Progress | None
 ) -> Avatar:
     from rest_bridge.portrait.importer import import_portrait
 
-    cached = cache_path(picture, package, landmarks)
+    cached = cache_path(picture, package, options)
     if cached.is_file():
         try:
             return Avatar.load(cached)
         except AvatarError as error:
             _log.warning("The cached avatar is imported again: %s", error)
-    points = read_landmarks(landmarks) if landmarks else None
-    avatar = import_portrait(picture, package, landmarks=points, progress=progress)
+    report = progress or (lambda _done, _what: None)
+    avatar = import_portrait(
+        picture,
+        package,
+        landmarks=read_landmarks(options.landmarks) if options.landmarks else None,
+        style=options.style,
+        face=options.face,
+        mouth_open=options.mouth_open,
+        eyes_closed=options.eyes_closed,
+        progress=lambda what, done: report(done, what),
+    )
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         avatar.save(cached)
     except (OSError, AvatarError) as error:
         _log.warning("The avatar is not cached, so that it is imported each time: %s", error)
     return avatar
-
-
-def _companions(picture: Path) -> list[Path]:
-    """The person's own second references, which the importer takes from beside the picture."""
-    names = ("mouth_open.png", "eyes_closed.png", "landmarks.json")
-    return [picture.parent / name for name in names if (picture.parent / name).is_file()]
 
 
 def _default_name(faces: dict[str, BuiltInFace]) -> str:

@@ -17,6 +17,12 @@ LandmarksOption = Annotated[
     Path | None,
     typer.Option("--landmarks", help="json with 66 points [[x, y], ...] in pixels."),
 ]
+StyleOption = Annotated[
+    str | None, typer.Option("--style", help="photo, painting or drawn, where the guess errs.")
+]
+FaceOption = Annotated[
+    int | None, typer.Option("--face", help="Which of several faces, 1 = the largest.", min=1)
+]
 
 
 @app.command("list")
@@ -37,13 +43,20 @@ def list_faces(json: JsonOption = False) -> None:
 def check(
     picture: PictureArgument,
     landmarks: LandmarksOption = None,
+    style: StyleOption = None,
+    face: FaceOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say whether a picture can be used, and what was found in it. Writes no file."""
-    chosen = configure(config, settings, {}).config
-    facts = _import(picture, landmarks, chosen, quiet=json)
+    options = {
+        "avatar.landmarks": landmarks and str(landmarks),
+        "avatar.style": style,
+        "avatar.face": face,
+    }
+    chosen = configure(config, settings, options).config
+    facts = _import(picture, chosen, quiet=json)
     if json:
         print_json({"ok": True, **facts})
         return
@@ -59,6 +72,8 @@ def import_picture(
         Path | None, typer.Option("--output", "-o", help="Avatar file to write (.npz).")
     ] = None,
     landmarks: LandmarksOption = None,
+    style: StyleOption = None,
+    face: FaceOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     json: JsonOption = False,
@@ -67,8 +82,13 @@ def import_picture(
     target = output or Path(picture).with_suffix(".npz")
     if target.suffix.lower() != ".npz":
         raise AvatarError(f"An avatar file must end in .npz; this does not: {target}")
-    chosen = configure(config, settings, {}).config
-    facts = _import(picture, landmarks, chosen, quiet=json, target=target)
+    options = {
+        "avatar.landmarks": landmarks and str(landmarks),
+        "avatar.style": style,
+        "avatar.face": face,
+    }
+    chosen = configure(config, settings, options).config
+    facts = _import(picture, chosen, quiet=json, target=target)
     if json:
         print_json({"ok": True, "file": str(target), **facts})
     else:
@@ -77,18 +97,19 @@ def import_picture(
 
 def _import(
     picture: str,
-    landmarks: Path | None,
     config: Config,
     *,
     quiet: bool,
     target: Path | None = None,
 ) -> dict[str, str]:
-    from rest_bridge.gallery import load_avatar
+    from rest_bridge.gallery import ImportOptions, load_avatar
     from rest_bridge.inference.package import ModelPackage
 
     package = ModelPackage.load(Path(config.model.package) if config.model.package else None)
     with progress(f"importing {Path(picture).name}", quiet=quiet) as report:
-        avatar = load_avatar(picture, package, landmarks=landmarks, progress=report)
+        avatar = load_avatar(
+            picture, package, options=ImportOptions.of(config.avatar), progress=report
+        )
     if target is not None:
         avatar.save(target)
     size = avatar.picture.shape[0]

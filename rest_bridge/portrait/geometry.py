@@ -54,7 +54,13 @@ class MouthSheets:
 
 
 def head_field(
-    fitted: FittedHead, landmarks: FloatArray, eye_distance: float, canvas_px: int, *, solid: bool
+    fitted: FittedHead,
+    landmarks: FloatArray,
+    eye_distance: float,
+    canvas_px: int,
+    *,
+    solid: bool,
+    relief: float,
 ) -> HeadField:
     """Build the pose field: depth of every place, and how much it follows the head.
 
@@ -64,6 +70,7 @@ def head_field(
         eye_distance: canvas units.
         canvas_px: pixels of the canvas.
         solid: the picture has a background that must stay behind.
+        relief: share of the head's depth to use; drawings are flatter.
 
     Returns:
         The field.
@@ -91,7 +98,9 @@ def head_field(
     distance = distance / cells / eye_distance
     far = _smoothstep(0.0, 1.0, distance)
     depth = depth * (1 - far) + pivot[2] * far
-    depth = cv2.GaussianBlur(depth.astype(np.float32), (0, 0), 1.0)
+    # A steep side of the head would bulge as it turns: the picture has no side to show.
+    depth = cv2.GaussianBlur(depth.astype(np.float32), (0, 0), 0.16 * eye_distance * cells)
+    depth = pivot[2] + (depth - pivot[2]) * relief
 
     weight = 1 - _smoothstep(0.05, 1.15, below_chin)
     reach = (0.45, 1.8) if solid else (1.6, 3.5)

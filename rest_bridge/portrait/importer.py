@@ -15,6 +15,7 @@ from rest_bridge.avatar import STYLES, Avatar, EyeLayer, MouthLayer, Style
 from rest_bridge.errors import AvatarError
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_curves
+from rest_bridge.portrait.detect import detect_faces, find_landmarks
 from rest_bridge.portrait.fit import FittedHead, fit_head
 from rest_bridge.portrait.geometry import SHAPES, face_field, head_field, mouth_sheets
 from rest_bridge.portrait.paint import (
@@ -25,6 +26,7 @@ from rest_bridge.portrait.paint import (
     read_light,
 )
 from rest_bridge.portrait.pictures import read_picture
+from rest_bridge.portrait.supplied import use_eyes_closed, use_mouth_open
 from rest_bridge.rig import ARKIT_NAMES, RIG_INDEX
 from rest_bridge.types import ByteArray, FloatArray
 
@@ -78,12 +80,10 @@ def import_portrait(
     canvas, points, corner, scale = _canvas(pixels, points)
     report("fitting the head", 0.3)
     avatar = _assemble(canvas, points, confidence, package, style, picture.name, report)
-    for path, what in ((mouth_open, "mouth"), (eyes_closed, "eyes")):
+    for path, use in ((mouth_open, use_mouth_open), (eyes_closed, use_eyes_closed)):
         if path is not None:
-            from rest_bridge.portrait import supplied
-
-            other = supplied.aligned(read_picture(path), pixels, corner, scale, len(canvas), path)
-            avatar = supplied.use(avatar, other, what)
+            other = _same_size(read_picture(path), pixels, path)
+            avatar = use(avatar, _cut(other, corner, scale, len(canvas)))
     report("done", 1.0)
     return avatar
 
@@ -96,9 +96,7 @@ def _landmarks(
     path: Path,
 ) -> tuple[FloatArray, FloatArray | None]:
     if given is None:
-        from rest_bridge.portrait.landmarks import find_landmarks
-
-        return find_landmarks(pixels, package, face, path)
+        return _found_landmarks(pixels, package, face, path)
     points = np.asarray(given, np.float32)
     if points.shape != (66, 2) or not np.isfinite(points).all():
         raise AvatarError(
@@ -106,6 +104,32 @@ def _landmarks(
             f"mark the face again: {path}"
         )
     return points, None
+
+
+def _found_landmarks(
+    pixels: ByteArray, package: ModelPackage, face: int | None, path: Path
+) -> tuple[FloatArray, FloatArray]:
+    alpha = pixels[..., 3:].astype(np.float32) / 255
+    opaque = pixels[..., :3] * alpha + 160 * (1 - alpha)  # the nets know no transparency
+    rgb = np.ascontiguousarray(np.rint(opaque).astype(np.uint8))
+    faces = sorted(detect_faces(rgb, package), key=lambda found: -found.box.side)
+    if not faces:
+        raise AvatarError(
+            f"No face was found in the picture; use one that shows a face from the front, crop it "
+            f"closer, or give 66 landmarks yourself: {path}"
+        )
+    if face is None and len(faces) > 1:
+        raise AvatarError(
+            f"There are {len(faces)} faces in the picture; crop it to one, or choose with "
+            f"--face 1 (the largest) to --face {len(faces)}: {path}"
+        )
+    number = 1 if face is None else face
+    if not 1 <= number <= len(faces):
+        raise AvatarError(
+            f"Face {number} was asked for, but the picture has {len(faces)}; choose with "
+            f"--face 1 to --face {len(faces)}: {path}"
+        )
+    return find_landmarks(rgb, faces[number - 1].box, package)
 
 
 def _canvas(
@@ -137,6 +161,23 @@ def _canvas(
     whole = np.round(corner)
     if canvas_px == round(side):  # cut along pixels: no resampling at all
         corner, scale = whole, 1.0
+    canvas = _cut(pixels, corner, scale, canvas_px)
+    return canvas, ((points - corner) * scale / canvas_px).astype(np.float32), corner, scale
+
+
+def _same_size(other: ByteArray, pixels: ByteArray, path: Path) -> ByteArray:
+    if other.shape != pixels.shape:
+        raise AvatarError(
+            f"This picture has {other.shape[1]} x {other.shape[0]} pixels, the portrait has "
+            f"{pixels.shape[1]} x {pixels.shape[0]}; both must show the same pose at the same size: "
+            f"{path}"
+        )
+    return other
+
+
+def _cut(pixels: ByteArray, corner: FloatArray, scale: float, canvas_px: int) -> ByteArray:
+    """Cut the canvas out of a picture; beyond its edges transparent or the edge repeated."""
+    has_alpha = bool((pixels[..., 3] < 255).any())
     matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
     matrix[:, 2] += 0.5 * scale - 0.5
     premultiplied = pixels.astype(np.float32)
@@ -149,8 +190,7 @@ def _canvas(
                          if scale == 1.0 else cv2.INTER_CUBIC, borderMode=border)  # fmt: skip
     alpha = np.clip(out[..., 3:], 0, 255)
     colour = np.where(alpha > 0, out[..., :3] * 255 / np.maximum(alpha, 1e-3), 0)
-    canvas = np.rint(np.clip(np.concatenate([colour, alpha], -1), 0, 255)).astype(np.uint8)
-    return canvas, ((points - corner) * scale / canvas_px).astype(np.float32), corner, scale
+    return np.rint(np.clip(np.concatenate([colour, alpha], -1), 0, 255)).astype(np.uint8)
 
 
 def _assemble(
@@ -188,7 +228,14 @@ def _assemble(
         eye_distance=eye_distance,
         rest_rig=rest_rig,
         own_pose=np.array([*fitted.pose_degrees(), 0, 0, 0], np.float32),
-        head=head_field(fitted, points, eye_distance, canvas_px, solid=solid),
+        head=head_field(
+            fitted,
+            points,
+            eye_distance,
+            canvas_px,
+            solid=solid,
+            relief=0.62 if chosen == "drawn" else 0.9,
+        ),  # fmt: skip
         face=face,
         mouth=mouth,
         left_eye=eyes[0],

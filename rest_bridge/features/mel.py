@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from rest_bridge.inference.state import ArraySpec
 from rest_bridge.types import MODEL_RATE_HZ, Array, FloatArray, State
 
 NUM_BINS: Final = 80
@@ -77,10 +78,20 @@ class LogMel:
     def initial_state(self) -> dict[str, Array]:
         """Return the state before the first sample: silence heard, training statistics assumed."""
         return {
-            "mel.samples": np.zeros(WINDOW_SAMPLES - HOP_SAMPLES, np.float32),
+            "mel.samples": np.zeros(WINDOW_SAMPLES, np.float32),
+            "mel.num_samples": np.array([WINDOW_SAMPLES - HOP_SAMPLES], np.int64),
             "mel.mean": self.config.mean.copy(),
             "mel.variance": self.config.deviation**2,
         }
+
+    def state_arrays(self) -> tuple[ArraySpec, ...]:
+        """Return names, shapes and dtypes of the state."""
+        return (
+            ArraySpec("mel.samples", (WINDOW_SAMPLES,)),
+            ArraySpec("mel.num_samples", (1,), "int64"),
+            ArraySpec("mel.mean", (NUM_BINS,)),
+            ArraySpec("mel.variance", (NUM_BINS,)),
+        )
 
     def step(self, samples: FloatArray, state: State) -> tuple[FloatArray, dict[str, Array]]:
         """Turn the next samples into as many frames as are complete.
@@ -93,7 +104,8 @@ class LogMel:
             frames: float32 [F, 80], normalised log-mel.
             state: to pass with the next samples.
         """
-        pending = np.concatenate([state["mel.samples"], samples.astype(np.float32, copy=False)])
+        kept = state["mel.samples"][: int(state["mel.num_samples"][0])]
+        pending = np.concatenate([kept, samples.astype(np.float32, copy=False)])
         num_frames = max(0, (len(pending) - WINDOW_SAMPLES) // HOP_SAMPLES + 1)
         frames = np.empty((num_frames, NUM_BINS), np.float32)
         mean, variance = state["mel.mean"].copy(), state["mel.variance"].copy()
@@ -104,8 +116,12 @@ class LogMel:
             variance += self._alpha * ((log_mel - mean) ** 2 - variance)
             frames[k] = (log_mel - mean) / np.sqrt(variance + self._least_variance)
         np.clip(frames, -self.config.clip, self.config.clip, out=frames)
+        left = pending[num_frames * HOP_SAMPLES :]
+        held = np.zeros(WINDOW_SAMPLES, np.float32)
+        held[: len(left)] = left
         return frames, {
-            "mel.samples": pending[num_frames * HOP_SAMPLES :].copy(),
+            "mel.samples": held,
+            "mel.num_samples": np.array([len(left)], np.int64),
             "mel.mean": mean,
             "mel.variance": variance,
         }

@@ -1,0 +1,124 @@
+"""The streaming A2V-DiT at run time: audio tokens and plans in, motion latents out.
+
+Place in the flow: `features.encoder` + `life` -> here -> `decoder`, `latent`. Each chunk is
+denoised in a few steps, which only read the state, then committed: one pass at t = 0 over the
+finished latents writes their keys and values into the Context-Cache. It knows nothing of pictures.
+Shape letters: T latent frames of a chunk, D token width, C conditions.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from rest_bridge.errors import ConfigError
+from rest_bridge.generator.sampler import euler_step, schedule
+from rest_bridge.inference.package import ModelPackage
+from rest_bridge.inference.state import ArraySpec, StateSpec
+from rest_bridge.types import LATENT_SHAPE, Array, FloatArray, State
+
+_MOST_STEPS: Final = 8
+_NEXT_LATENT: Final = "motion.next_latent"
+
+
+class MotionGenerator:
+    """Pure: the same tokens, conditions, state and noise give the same latents."""
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        *,
+        num_steps: int | None = None,
+        temperature: float | None = None,
+    ) -> None:
+        """Load the graphs.
+
+        Args:
+            package: the model package.
+            num_steps: denoising steps a chunk, 1 to 8; the package's choice if None.
+            temperature: factor on the noise, 0 to 1; lower is more typical, less lively motion;
+                the package's choice if None.
+
+        Raises:
+            PackageError: the package has no DiT, or ONNX Runtime is missing.
+            ConfigError: `num_steps` or `temperature` is out of range.
+        """
+        section = package.section("dit")
+        steps = int(section["steps"]) if num_steps is None else num_steps
+        if not 1 <= steps <= _MOST_STEPS:
+            raise ConfigError(
+                f"generator.steps = {steps} is not possible; choose 1 to {_MOST_STEPS} "
+                f"(the model package was made for {section['steps']})."
+            )
+        heat = float(section["temperature"]) if temperature is None else temperature
+        if not 0.0 <= heat <= 1.0:
+            raise ConfigError(f"generator.temperature = {heat} is not possible; choose 0 to 1.")
+        self._temperature = np.float32(heat)
+        self._schedule = schedule(steps)
+        self._session = package.session("dit")
+        self._prefill = package.session("dit_prefill")
+        self._graph_spec = StateSpec.from_manifest(section["state"])
+        self.max_chunk_latents: int = int(section["max_chunk_latents"])
+        self.state_spec: StateSpec = StateSpec(
+            (*self._graph_spec.arrays, ArraySpec(_NEXT_LATENT, (1,), "int64"))
+        )
+
+    def initial_state(self, avatar_latent: FloatArray, first_latent: int = 0) -> dict[str, Array]:
+        """Write the identity and forget everything else.
+
+        Args:
+            avatar_latent: float32 [16, 4, 4] or [1, 16, 4, 4], motion latent of the reference.
+            first_latent: index that the first latent frame gets.
+
+        Returns:
+            The state: ID-Sink of this avatar, empty Context-Cache.
+        """
+        reference = avatar_latent.reshape(1, *LATENT_SHAPE).astype(np.float32, copy=False)
+        sink = self._prefill.run({"reference": reference})
+        return {
+            **self._graph_spec.initial(),
+            "state.sink_keys": sink["sink_keys"],
+            "state.sink_values": sink["sink_values"],
+            _NEXT_LATENT: np.array([first_latent], np.int64),
+        }
+
+    def step(
+        self, audio_tokens: FloatArray, conditions: FloatArray, state: State, noise: FloatArray
+    ) -> tuple[FloatArray, dict[str, Array]]:
+        """Generate the next latent chunk.
+
+        Args:
+            audio_tokens: float32 [T, 2, D], T at most `max_chunk_latents`.
+            conditions: float32 [T, C], from `LifePlanner.plan`.
+            state: from `initial_state` or the previous call; left untouched.
+            noise: float32 [T, 16, 4, 4], standard normal.
+
+        Returns:
+            latents: float32 [T, 16, 4, 4].
+            state: to pass with the next chunk.
+
+        Raises:
+            StateMismatch: the state belongs to another model package.
+        """
+        self.state_spec.check(state)
+        position = state[_NEXT_LATENT]
+        num_latents = len(audio_tokens)
+        inputs = {
+            "audio": audio_tokens[None],
+            "conditions": conditions[None],
+            "position": position,
+            **{a.name: state[a.name] for a in self._graph_spec.arrays},
+        }
+        latents = noise[None] * self._temperature
+        for t, t_next in zip(self._schedule, self._schedule[1:], strict=False):
+            flow_time = np.full((1, num_latents), t, np.float32)
+            # Asking for the velocity alone spares the copies of keys and values.
+            out = self._session.run({"latents": latents, "t": flow_time, **inputs}, ["velocity"])
+            latents = euler_step(latents, out["velocity"], t, t_next).astype(np.float32)
+        clean = np.zeros((1, num_latents), np.float32)
+        written = [n for n in self._session.output_names if n.startswith("next_state.")]
+        out = self._session.run({"latents": latents, "t": clean, **inputs}, written)
+        next_state = {
+            **{a.name: out.get(f"next_{a.name}", state[a.name]) for a in self._graph_spec.arrays},
+            _NEXT_LATENT: position + num_latents,
+        }
+        return latents[0], next_state

@@ -199,9 +199,8 @@ class Daemon:
         helpers = [threading.Thread(target=close, daemon=True) for close in closers]
         for helper in helpers:
             helper.start()
-        deadline_s = time.monotonic() + _CLOSE_S + 0.6
-        for thread in [*helpers, *self._threads]:
-            thread.join(max(0.0, deadline_s - time.monotonic()))
+        _join_all(helpers, _CLOSE_S + 0.4)
+        _join_all(self._threads, 0.3)  # one may still be loading; it holds nothing that matters
         self._tell()
 
     def _join(self, name: str) -> None:
@@ -340,6 +339,12 @@ def run_daemon(
         graph, seconds=seconds, stop_event=stop_event, on_status=on_status, on_message=on_message
     )
     return daemon.run()
+
+
+def _join_all(threads: Sequence[threading.Thread], timeout_s: float) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
 
 
 def _silenced(chunk: AudioChunk) -> AudioChunk:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from rest_bridge.sinks.control import ControlTarget
     from rest_bridge.sinks.publisher import Provenance
 
-_LIVE_MARGIN_NS: Final = 20_000_000
-_FILE_MARGIN_NS: Final = 120_000_000
+LIVE_MARGIN_NS: Final = 20_000_000
+FILE_MARGIN_NS: Final = 120_000_000
 """How much later than measured a frame may be ready. A file's delay is nobody's concern, a hiccup
 of the computer is."""
 
@@ -88,7 +88,7 @@ class Graph:
     avatars: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     fps: int = 25
     from_start: bool = True
-    margin_ns: int = _FILE_MARGIN_NS
+    margin_ns: int = FILE_MARGIN_NS
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = field(default_factory=MonotonicClock)
 
@@ -121,7 +121,7 @@ def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Gr
         avatars=lambda: _avatars(config),
         fps=config.output.fps,
         from_start=is_file or config.audio.source == "push",
-        margin_ns=_FILE_MARGIN_NS if is_file else _LIVE_MARGIN_NS,
+        margin_ns=FILE_MARGIN_NS if is_file else LIVE_MARGIN_NS,
     )
     loader = Loader(config)
     return graph
@@ -148,14 +148,16 @@ class Loader:
 
     def avatar(self, progress: Progress | None = None) -> "Avatar":
         """Return the avatar; a new portrait is imported, which takes a while."""
-        from rest_bridge.gallery import load_avatar
+        from rest_bridge.gallery import ImportOptions, load_avatar
 
         section = self._config.avatar
         with self._lock:
             if self._avatar is None:
-                points = Path(section.landmarks).expanduser() if section.landmarks else None
                 self._avatar = load_avatar(
-                    section.picture, self.package, landmarks=points, progress=progress
+                    section.picture,
+                    self.package,
+                    options=ImportOptions.of(section),
+                    progress=progress,
                 )
             return self._avatar
 

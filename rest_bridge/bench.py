@@ -1,0 +1,296 @@
+"""Measures this computer in one run: start, compute, live latency, memory; a card and JSON.
+
+Two measurements with the configured face and the built-in voice: *offline*, as fast as it goes,
+gives the real-time factor and the time of each stage; *live*, the voice fed in real time like a
+microphone through the daemon, gives latency, frame rate and repeats. It judges nothing.
+"""
+
+import os
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from rich.table import Table
+
+from rest_bridge import __version__
+from rest_bridge.audio.file import FileSource
+from rest_bridge.config import Config
+from rest_bridge.daemon import Daemon
+from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Loader, Outlet, Progress
+from rest_bridge.metrics import Metrics, Summary
+from rest_bridge.types import VOICE_RATE_HZ, AudioSource, Frame, FrameFormat
+
+DEFAULT_SECONDS: Final = 20.0
+_STAGES: Final = ("features", "motion", "decode", "chunk")
+_READ_SAMPLES: Final = VOICE_RATE_HZ // 25
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """As fast as it goes.
+
+    Attributes:
+        media_s: seconds of voice.
+        wall_s: what they took.
+        rtf: wall_s / media_s; below 1 is faster than real time.
+        frames_per_s: pictures made per second.
+        stages: milliseconds of each stage; `decode` for a picture, `motion` and `chunk` for a
+            latent chunk, `features` for 10 ms of voice.
+    """
+
+    media_s: float
+    wall_s: float
+    rtf: float
+    frames_per_s: float
+    stages: dict[str, Summary]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """In real time, through the daemon.
+
+    Attributes:
+        seconds: of stream.
+        fps: frames handed to an output in each second.
+        latency: from captured sample to frame handed over, milliseconds.
+        repeated: frames that were not in time.
+        dropped_samples: voice that was lost.
+        first_still_s: from the start of the load to the portrait at an output.
+        first_frame_s: from the start of the load to the first generated frame at an output.
+    """
+
+    seconds: float
+    fps: float
+    latency: Summary
+    repeated: int
+    dropped_samples: int
+    first_still_s: float
+    first_frame_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that was measured, and where.
+
+    Attributes:
+        version: of rest_bridge.
+        machine: processor, cores this process may use, system, Python.
+        model: model package.
+        size_px: width and height of the pictures.
+        fps: frame rate asked for.
+        chunk: latent frames generated together.
+        offline: as fast as it goes.
+        live: in real time.
+        peak_rss_mb: most memory that this process held; 0 where the system does not say.
+    """
+
+    version: str
+    machine: str
+    model: str
+    size_px: int
+    fps: int
+    chunk: int
+    offline: Offline
+    live: Live
+    peak_rss_mb: float
+
+
+def measure(
+    config: Config,
+    voice: Path,
+    *,
+    seconds: float = DEFAULT_SECONDS,
+    progress: Progress | None = None,
+) -> Report:
+    """Run both measurements.
+
+    Args:
+        config: avatar, model, output and generator count; no output is opened.
+        voice: audio file, repeated as needed.
+        seconds: of voice for each measurement.
+        progress: called with the fraction done and what is being done.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        RestBridgeError: the face, the model or the voice cannot be used.
+    """
+    report = progress or _quiet
+    report(0.0, "live")
+    live = _live(config, voice, seconds)
+    report(0.5, "offline")
+    offline = _offline(config, voice, seconds)
+    report(1.0, "done")
+    return Report(
+        version=__version__,
+        machine=describe_machine(),
+        model=Loader(config).package.name,
+        size_px=config.output.size,
+        fps=config.output.fps,
+        chunk=config.generator.chunk,
+        offline=offline,
+        live=live,
+        peak_rss_mb=round(peak_rss_mb(), 1),
+    )
+
+
+def _offline(config: Config, voice: Path, seconds: float) -> Offline:
+    metrics = Metrics()
+    pipeline = Loader(config).pipeline(metrics)
+    pipeline.rehearse()
+    num_frames, num_samples = 0, 0
+    with FileSource(voice, paced=False, loop=True) as source:
+        begin_s = time.perf_counter()
+        while num_samples < seconds * VOICE_RATE_HZ:
+            chunk = source.read(_READ_SAMPLES, 10.0)
+            num_samples += len(chunk.samples)
+            num_frames += len(pipeline.push(chunk))
+        num_frames += len(pipeline.finish())
+        wall_s = time.perf_counter() - begin_s
+    media_s = num_samples / VOICE_RATE_HZ
+    summaries = metrics.summaries()
+    return Offline(
+        media_s=media_s,
+        wall_s=wall_s,
+        rtf=wall_s / media_s,
+        frames_per_s=num_frames / wall_s,
+        stages={name: summaries[name] for name in _STAGES if name in summaries},
+    )
+
+
+class _Probe:
+    """An output that only notes when frames come."""
+
+    name = "probe"
+    policy: Literal["latest", "every"] = "every"
+
+    def __init__(self) -> None:
+        self.first_s = 0.0
+        self.last_s = 0.0
+        self.first_generated_s = 0.0
+        self.num_frames = 0
+
+    def open(self, fmt: FrameFormat) -> None:
+        pass
+
+    def send(self, frame: Frame) -> None:
+        self.last_s = time.monotonic()
+        self.first_s = self.first_s or self.last_s
+        self.num_frames += 1
+        if frame.rig.values.any() and not frame.repeated:  # the still portrait's rig is all zero
+            self.first_generated_s = self.first_generated_s or self.last_s
+
+    def close(self) -> None:
+        pass
+
+
+def _live(config: Config, voice: Path, seconds: float) -> Live:
+    loader, probe = Loader(config), _Probe()
+
+    def microphone() -> AudioSource:
+        return FileSource(voice, paced=True, loop=True)
+
+    graph = Graph(
+        still=loader.still,
+        pipeline=lambda: loader.pipeline(graph.metrics),
+        source=microphone,
+        outlets=lambda: [Outlet(probe, required=True)],
+        fps=config.output.fps,
+        from_start=False,
+        margin_ns=LIVE_MARGIN_NS,
+    )
+    begin_s = time.monotonic()
+    outcome = Daemon(graph, seconds=seconds).run()
+    status, latency = outcome.status, graph.metrics.timer("latency").summary()
+    return Live(
+        seconds=status.presented / config.output.fps,
+        fps=(probe.num_frames - 1) / max(probe.last_s - probe.first_s, 1e-9),
+        latency=latency,
+        repeated=status.repeated,
+        dropped_samples=status.dropped_samples,
+        first_still_s=probe.first_s - begin_s,
+        first_frame_s=max(0.0, probe.first_generated_s - begin_s),
+    )
+
+
+def describe_machine() -> str:
+    """Return processor, usable cores, system and Python in one line."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"{_processor()}, {cores} cores, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_rss_mb() -> float:
+    """Return the most memory this process has held, in MB; 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """Return the report as plain numbers and texts, rounded, for one JSON line."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, float):
+            return round(value, 3)
+        if isinstance(value, dict):
+            return {key: rounded(item) for key, item in value.items()}
+        return value
+
+    return rounded(asdict(report))
+
+
+def card(report: Report) -> Table:
+    """Return the report as a table for a terminal."""
+    table = Table(title=f"rest_bridge {report.version} · {report.machine}", title_justify="left")
+    table.add_column("")
+    for column in ("p50", "p95", "max"):
+        table.add_column(column, justify="right")
+    offline, live = report.offline, report.live
+    table.add_row("[bold]live", "", "", "")
+    table.add_row("latency, ms", *_milliseconds(live.latency))
+    table.add_row("frames per second", f"{live.fps:.2f}", "", "")
+    table.add_row("repeated frames", str(live.repeated), "", "")
+    table.add_row("portrait shown after, s", f"{live.first_still_s:.2f}", "", "")
+    table.add_row(
+        "first generated frame after, s", f"{live.first_frame_s:.2f}", "", "", end_section=True
+    )
+    table.add_row("[bold]compute", "", "", "")
+    for name, summary in offline.stages.items():
+        table.add_row(f"{name}, ms", *_milliseconds(summary))
+    table.add_row("real-time factor", f"{offline.rtf:.3f}", "", "")
+    table.add_row(
+        "frames per second, offline", f"{offline.frames_per_s:.1f}", "", "", end_section=True
+    )
+    table.add_row("peak memory, MB", f"{report.peak_rss_mb:.0f}", "", "")
+    table.caption = (
+        f"{report.model}, {report.size_px} px, {report.fps} fps, chunk of {report.chunk * 80} ms"
+    )
+    return table
+
+
+def _milliseconds(summary: Summary) -> tuple[str, str, str]:
+    return f"{summary.p50_ms:.1f}", f"{summary.p95_ms:.1f}", f"{summary.max_ms:.1f}"
+
+
+def _quiet(_done: float, _text: str) -> None:
+    """Report nothing."""

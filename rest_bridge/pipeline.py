@@ -22,13 +22,13 @@ from rest_bridge.features.activity import SpeechGate
 from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
 from rest_bridge.generator.life import Steering
 from rest_bridge.generator.retime import Retimer
+from rest_bridge.generator.sampler import latent_noise
 from rest_bridge.generator.visemes import VisemeReader
 from rest_bridge.handoff import SampleRing
 from rest_bridge.metrics import Metrics
 from rest_bridge.stages import Stages
 from rest_bridge.types import (
     FRAME_RATE_HZ,
-    LATENT_SHAPE,
     LATENT_STRIDE,
     VOICE_RATE_HZ,
     AudioChunk,
@@ -84,25 +84,6 @@ class Rehearsal:
 
     num_samples: int
     compute_ns: int
-
-
-def chunk_noise(seed: int, first_latent: int, num_latents: int) -> FloatArray:
-    """Draw the noise of latent frames from (seed, index), whatever they are generated with.
-
-    Args:
-        seed: of the stream.
-        first_latent: index of the first latent frame.
-        num_latents: T.
-
-    Returns:
-        float32 [T, 16, 4, 4], standard normal.
-    """
-    noise = np.empty((num_latents, *LATENT_SHAPE), np.float32)
-    for row in range(num_latents):
-        # The index is part of the key: streams that differ only in the counter would overlap.
-        bits = np.random.Philox(key=[seed, first_latent + row])
-        noise[row] = np.random.Generator(bits).standard_normal(LATENT_SHAPE, np.float32)
-    return noise
 
 
 class Pipeline:
@@ -290,7 +271,7 @@ class Pipeline:
             self._metrics.count("skipped_motion", self._chunk)
         else:
             with self._metrics.timer("motion").measure():
-                noise = chunk_noise(self._seed, first, self._chunk)
+                noise = latent_noise(self._seed, first, self._chunk)
                 conditions = stages.life.plan(first, self._chunk, self.steering)
                 latents, self._states["motion"] = stages.motion.step(
                     tokens, conditions, self._states["motion"], noise

@@ -121,8 +121,8 @@ def load_stages(
     space = LatentSpace(package)
     rest = np.zeros((LATENT_STRIDE, len(RIG_NAMES)), np.float32)
     return Stages(
-        speech=SpeechEncoder(package, threads=threads, provider=provider),
-        motion=MotionGenerator(package, steps=steps, threads=threads, provider=provider),
+        speech=SpeechEncoder(package),
+        motion=MotionGenerator(package, num_steps=steps or None),
         life=LifePlanner(seed),
         latent_space=space,
         decoder=FaceDecoder(package, avatar, size_px),

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rest_bridge.errors import ConfigError
-from rest_bridge.pipeline import LateAction, Pipeline, chunk_noise, late_action
+from rest_bridge.generator.sampler import latent_noise
+from rest_bridge.pipeline import LateAction, Pipeline, late_action
 from rest_bridge.types import FRAME_DURATION_NS, SAMPLES_PER_FRAME, AudioChunk, Frame
 from tests.support.standins import StandInDecoder, standin_stages
 
@@ -186,10 +187,10 @@ def test_skipped_pictures_are_repeated_and_voice_has_no_gap(behind_ns):
 
 
 def test_noise_of_a_latent_frame_depends_on_seed_and_index_only():
-    np.testing.assert_array_equal(chunk_noise(1, 7, 5)[2], chunk_noise(1, 9, 1)[0])
-    assert not np.array_equal(chunk_noise(1, 7, 1), chunk_noise(2, 7, 1))
-    assert not np.array_equal(chunk_noise(1, 7, 1), chunk_noise(1, 8, 1))
-    noise = chunk_noise(0, 0, 200)
+    np.testing.assert_array_equal(latent_noise(1, 7, 5)[2], latent_noise(1, 9, 1)[0])
+    assert not np.array_equal(latent_noise(1, 7, 1), latent_noise(2, 7, 1))
+    assert not np.array_equal(latent_noise(1, 7, 1), latent_noise(1, 8, 1))
+    noise = latent_noise(0, 0, 200)
     assert noise.std() == pytest.approx(1, abs=0.02)
     pairs = np.corrcoef(noise.reshape(200, -1))
     assert np.abs(pairs - np.eye(200)).max() < 0.4

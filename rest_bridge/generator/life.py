@@ -145,7 +145,7 @@ class LifePlanner:
     def _rng(self, stream: int, cell: int) -> np.random.Generator:
         # A counter-based generator: cell n costs the same on the first day as on the last.
         return np.random.Generator(
-            np.random.Philox(key=[self._seed, stream], counter=[int(cell) & 0xFFFF_FFFF_FFFF, 0, 0, 0])
+            np.random.Philox(key=[self._seed, stream], counter=[0, 0, 0, int(cell) & 0xFFFF_FFFF_FFFF])
         )  # fmt: skip
 
 

@@ -47,9 +47,11 @@ def latent_noise(
     Returns:
         float32 [T, 16, 4, 4].
     """
+    # The index is the counter's highest word: in the lowest, the noise of one latent frame would be
+    # the noise of the one before, moved on by four draws.
     frames = [
         np.random.Generator(
-            np.random.Philox(key=[seed & 0xFFFF_FFFF_FFFF_FFFF, 0], counter=[index, 0, 0, 0])
+            np.random.Philox(key=[seed & 0xFFFF_FFFF_FFFF_FFFF, 0], counter=[0, 0, 0, index])
         ).standard_normal(LATENT_SHAPE, dtype=np.float32)
         for index in range(first_latent, first_latent + num_latents)
     ]

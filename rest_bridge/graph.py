@@ -283,10 +283,21 @@ def _recorder(config: Config, _loader: Loader, _metrics: Metrics) -> _Made:
     return Recorder(path, background=config.recording.background), lambda: f"Recording to {path}"
 
 
+def _voice_output(config: Config, _loader: Loader, _metrics: Metrics) -> _Made:
+    section = config.voice_out
+    if not section.device:
+        return None
+    from rest_bridge.sinks.voice_output import VoiceOutput
+
+    sink = VoiceOutput(section.device, gain_db=section.gain_db, offset_s=section.offset_ms / 1000)
+    return sink, lambda: f"Voice: {sink.name}"
+
+
 OUTLETS: Final[dict[str, Callable[[Config, Loader, Metrics], _Made]]] = {
     "zeromq": _publisher,
     "preview": _preview,
     "recording": _recorder,
+    "voice_out": _voice_output,
 }
 """How each output is made from the configuration."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from rest_bridge.avatar import Avatar
 from rest_bridge.generator.life import LifePlanner, Steering
 from rest_bridge.inference.package import ModelPackage
-from rest_bridge.rig import RIG_NAMES
+from rest_bridge.rig import POSE_NAMES
 from rest_bridge.types import LATENT_STRIDE, ByteArray, FloatArray, State
 
 
@@ -119,7 +119,9 @@ def load_stages(
     from rest_bridge.generator.latent import LatentSpace
 
     space = LatentSpace(package)
-    rest = np.zeros((LATENT_STRIDE, len(RIG_NAMES)), np.float32)
+    # The decoder adds the portrait's own head pose, so the reference looks straight ahead here.
+    rest = np.repeat(avatar.rest_rig[None], LATENT_STRIDE, 0).astype(np.float32)
+    rest[:, : len(POSE_NAMES)] = 0.0
     return Stages(
         speech=SpeechEncoder(package),
         motion=MotionGenerator(package, num_steps=steps or None),

@@ -20,7 +20,7 @@ from rest_bridge.types import Array
 FORMAT: Final = "rest_bridge-model"
 FORMAT_VERSION: Final = 1
 DEFAULT_PACKAGE: Final = Path(__file__).resolve().parent.parent / "models" / "nano"
-_REMEDY: Final = "reinstall rest_bridge or point `generator.package` to a complete package"
+_REMEDY: Final = "reinstall rest_bridge or point `model.package` to a complete package"
 
 
 class ModelPackage:

@@ -129,8 +129,10 @@ def test_keys_change_backdrop_and_sound(chromium: Chromium, feed: Callable[..., 
     page.wait_for("document.getElementById('face').dataset.seq > 2")
     page.press("b")
     assert page.evaluate("document.getElementById('stage').dataset.backdrop") == "dark"
+    page.wait_for("document.getElementById('stage').classList.contains('silent')")
     page.press("m")
     page.wait_for("document.getElementById('sound').getAttribute('aria-pressed') === 'true'")
+    assert not page.evaluate("document.getElementById('stage').classList.contains('silent')")
     page.press("m")
     page.wait_for("document.getElementById('sound').getAttribute('aria-pressed') === 'false'")
     assert page.problems == []

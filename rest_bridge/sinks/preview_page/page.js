@@ -81,6 +81,7 @@ function paint() {
 }
 
 function resize(width, height) {
+  if (!shownSize && !voice.on) stage.classList.add("silent");
   canvas.width = width;
   canvas.height = height;
   if (!isSource) canvas.style.width = `min(92vw, ${(66 * width) / height}vh, ${680 * Math.min(1, width / height)}px)`;
@@ -130,13 +131,14 @@ async function setSound(on) {
     // The browser wants a click or key first; take the next one, wherever it is.
     for (const kind of ["pointerdown", "keydown"]) {
       addEventListener(kind, (event) => {
-        const isOwnButton = event.target.closest?.("#sound") || event.key?.toLowerCase() === "m";
+        const isOwnButton = event.target.closest?.("#sound, #hint") || event.key?.toLowerCase() === "m";
         if (wantsVoice && !voice.on && !isOwnButton) setSound(true);
       }, { once: true });
     }
   }
   if (!on) await voice.stop();
   $("sound").setAttribute("aria-pressed", String(on && voice.on));
+  stage.classList.remove("silent"); // the hint has done its work
   askForSize();
 }
 
@@ -170,6 +172,7 @@ const ACTIONS = {
   c: ["copy", copyLink],
 };
 for (const [id, action] of Object.values(ACTIONS)) $(id).addEventListener("click", action);
+$("hint").addEventListener("click", () => setSound(true));
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const action = ACTIONS[event.key.toLowerCase()];

@@ -136,8 +136,8 @@ class BaseFlow:
             upper_points[end] = lower_points[end] = (upper_points[end] + lower_points[end]) / 2
         upper_line = self._line(upper_points)
         lower_line = self._line(lower_points)
-        # Pressed lips overlap: they then meet in the middle. Thin slits close, first at the corners,
-        # as soft lips do; what the portrait itself shows stays open.
+        # Pressed lips overlap: they then meet in the middle. Thin slits close, first at the
+        # corners, as soft lips do; what the portrait itself shows stays open.
         middle = (upper_line + lower_line) / 2
         half = np.maximum(lower_line - upper_line, 0) / 2
         half = np.maximum(half - self._zip * (1 - self._share_open(reached)), 0)

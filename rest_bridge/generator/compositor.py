@@ -14,7 +14,7 @@ import numpy as np
 
 from rest_bridge.avatar import Avatar, EyeLayer
 from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow, Expression, to_local
-from rest_bridge.generator.fields import grid_points, read_field, smoothstep
+from rest_bridge.generator.fields import cells_of, grid_points, read_cells, read_field, smoothstep
 from rest_bridge.generator.lids import Lids
 from rest_bridge.types import ByteArray, FloatArray
 
@@ -33,20 +33,18 @@ class _Texture:
 
     def read(self, points: FloatArray) -> ByteArray:
         """Sample at canvas points [H, W, 2] -> uint8 [H, W, 4]."""
-        size = np.array([self.pixels.shape[1], self.pixels.shape[0]], np.float32)
-        gain = size / (self.box[2:] - self.box[:2])
-        place = points * gain - (self.box[:2] * gain + np.float32(0.5))
-        return cv2.remap(self.pixels, place, None, cv2.INTER_LINEAR,  # pyright: ignore[reportCallIssue, reportArgumentType]
-                         borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        height, width = self.pixels.shape[:2]
+        return read_cells(self.pixels, cells_of(points, self.box, height, width))
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What the compositor keeps of one local layer: where it is and how it fades out."""
+class _Eye:
+    """One eye's lids, the picture of it shut, and where the layer fades into the face."""
 
-    box: FloatArray
+    lids: Lids
     window: FloatArray
-    switch: tuple[float, float] = (0.0, 1.0)
+    shut: _Texture
+    switch: tuple[float, float]
 
 
 class Compositor:
@@ -81,7 +79,7 @@ class Compositor:
         self._half_edge = np.float32(_EDGE_PX / 2 / size_px)
         self._gain = np.float32(pixels_per_unit)
         self._identity = grid_points(FULL_BOX, size_px, size_px) * self._gain - np.float32(0.5)
-        self._mouth_part = _Part(avatar.mouth.box, _window(*avatar.mouth.upper.shape[1:3]))
+        self._mouth_window = _window(*avatar.mouth.upper.shape[1:3])
 
     def draw(
         self, pose: FloatArray, arkit: FloatArray, correction: FloatArray | None = None
@@ -105,18 +103,17 @@ class Compositor:
             moved += cv2.resize(correction, (FLOW_CELLS, FLOW_CELLS))
         fine = cv2.resize(moved * self._gain, (self._size, self._size))
         fine += self._identity
-        frame = cv2.remap(self._portrait.pixels, fine, None, cv2.INTER_LINEAR,  # pyright: ignore[reportCallIssue, reportArgumentType]
-                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-        for eye, part, shut in self._eyes:
-            self._draw_eye(frame, eye, part, shut, arkit, back, forward, expression)
+        frame = read_cells(self._portrait.pixels, fine)
+        for eye in self._eyes:
+            if eye.lids.moves(arkit):
+                self._draw_eye(frame, eye, arkit, back, forward, expression)
         self._draw_mouth(frame, back, forward, expression)
         return frame if self._solid else _unpremultiplied(frame)
 
-    def _eye(self, layer: EyeLayer, side: str, pixels: int) -> tuple[Lids, _Part, _Texture]:
+    def _eye(self, layer: EyeLayer, side: str, pixels: int) -> _Eye:
         lids = Lids(layer, side)
         switch = (float(layer.switch[0]), float(layer.switch[1]))
-        part = _Part(layer.box, _window(48, 48), switch)
-        return lids, part, _scaled(layer.shut, layer.box, pixels)
+        return _Eye(lids, _window(*lids.shape), _scaled(layer.shut, layer.box, pixels), switch)
 
     def _rectangle(self, box: FloatArray, forward: FloatArray) -> tuple[slice, slice] | None:
         """Return the pixels that a part of the portrait can cover after the pose."""
@@ -139,61 +136,67 @@ class Compositor:
     def _draw_eye(
         self,
         frame: ByteArray,
-        lids: Lids,
-        part: _Part,
-        shut: _Texture,
+        eye: _Eye,
         arkit: FloatArray,
         back: FloatArray,
         forward: FloatArray,
         expression: Expression,
     ) -> None:
-        rectangle = self._rectangle(part.box, forward)
+        box = eye.lids.box
+        rectangle = self._rectangle(box, forward)
         if rectangle is None:
             return
-        state = lids.state(arkit)
+        state = eye.lids.state(arkit)
         places = self._places(*rectangle, back)
         places += read_field(expression.face, self._flow.face_box, places)
-        window = read_field(part.window, part.box, places)[..., None]
-        lid = self._portrait.read(places + read_field(state.open_lid, part.box, places))
-        begin, end = part.switch
-        share = float(np.clip((state.closed - begin) / (end - begin), 0, 1))
+        cells = cells_of(places, box, *eye.lids.shape)
+        skins = read_cells(np.concatenate([state.open_lid, state.shut_lid], -1), cells)
+        within = np.concatenate([state.ball, state.inside[..., None], eye.window[..., None]], -1)
+        within = read_cells(within, cells)
+        begin, end = eye.switch
+        share = min(max((state.closed - begin) / (end - begin), 0.0), 1.0)
+        lid = self._portrait.read(places + skins[..., :2]) if share < 1 else None
         if share > 0:
-            closed = shut.read(places + read_field(state.shut_lid, part.box, places))
-            lid = cv2.addWeighted(lid, 1 - share, closed, share, 0)
-        ball = self._portrait.read(places + read_field(state.ball, part.box, places))
-        inside = read_field(state.inside, part.box, places) - self._half_edge
-        inside = _coverage(inside, self._size)[..., None]
-        eye = lid + (ball.astype(np.float32) - lid) * inside
-        target = frame[rectangle]
-        target[:] = np.rint(target + (eye - target) * window).astype(np.uint8)
+            shut = eye.shut.read(places + skins[..., 2:])
+            lid = shut if lid is None else cv2.addWeighted(lid, 1 - share, shut, share, 0)
+        ball = self._portrait.read(places + within[..., :2]).astype(np.float32)
+        inside = _coverage(within[..., 2:3] - self._half_edge, self._size)
+        ball -= lid
+        ball *= inside
+        ball += lid
+        _blend(frame[rectangle], ball, within[..., 3:])
 
     def _draw_mouth(
         self, frame: ByteArray, back: FloatArray, forward: FloatArray, expression: Expression
     ) -> None:
-        box, mouth = self._mouth_part.box, self._mouth
-        rectangle = self._rectangle(box, forward)
+        mouth = self._mouth
+        rectangle = self._rectangle(mouth.box, forward)
         if rectangle is None:
             return
         places = self._places(*rectangle, back)
-        upper = self._portrait.read(places + read_field(expression.upper, box, places))
-        lower = self._portrait.read(places + read_field(expression.lower, box, places))
+        cells = cells_of(places, mouth.box, *self._mouth_window.shape)
+        sheets = read_cells(np.concatenate([expression.upper, expression.lower], -1), cells)
+        window = read_cells(self._mouth_window, cells)[..., None]
+        upper = self._portrait.read(places + sheets[..., :2])
+        lips = self._portrait.read(places + sheets[..., 2:]).astype(np.float32)
         local = to_local(mouth.axes[0], mouth.axes[1], places)
-        cell = (local[..., 0] + 1.3) / 2.6 * (len(expression.upper_line) - 1)
+        cell = (local[..., 0] + 1.3) * ((len(expression.upper_line) - 1) / 2.6)
         lines = np.stack([expression.upper_line, expression.lower_line], -1)[None]
-        edges = cv2.remap(lines, cell, np.zeros_like(cell), cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        edges = read_cells(lines, np.stack([cell, np.zeros_like(cell)], -1))
         below_upper = local[..., 1] - edges[..., 0]
         above_lower = edges[..., 1] - local[..., 1]
-        is_lower = _coverage((below_upper - above_lower) / 2, self._size)[..., None]
-        lips = upper + (lower.astype(np.float32) - upper) * is_lower
-        inside = np.minimum(below_upper, above_lower)
-        inside = _coverage(inside - self._half_edge, self._size)
-        if inside.any():
-            hollow = self._inside(places, below_upper, above_lower, expression)
-            lips += (hollow - lips) * inside[..., None]
-        window = read_field(self._mouth_part.window, box, places)[..., None]
-        target = frame[rectangle]
-        target[:] = np.rint(target + (lips - target) * window).astype(np.uint8)
+        lips -= upper
+        lips *= _coverage((below_upper - above_lower) / 2, self._size)[..., None]
+        lips += upper
+        inside = np.minimum(below_upper, above_lower) - self._half_edge
+        inside = _coverage(inside, self._size)
+        rows, columns = np.nonzero(inside.any(1))[0], np.nonzero(inside.any(0))[0]
+        if len(rows):
+            part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            hollow = self._inside(places[part], below_upper[part], above_lower[part], expression)
+            hollow -= lips[part]
+            lips[part] += hollow * inside[part][..., None]
+        _blend(frame[rectangle], lips, window)
 
     def _inside(
         self,
@@ -205,15 +208,25 @@ class Compositor:
         """Return float32 [H, W, 4], what is seen between the lips."""
         hollow = self._tongue.read(places - expression.jaw_shift).astype(np.float32)
         teeth = self._teeth.read(places - expression.teeth_shift).astype(np.float32)
+        hollow *= 1 - teeth[..., 3:] / 255
+        hollow += teeth
         if self._mouth.shaded:
             unit = self._flow.eye_distance
             shade = 1 - 0.5 * np.exp(-np.maximum(below_upper, 0) / (0.035 * unit))
             shade *= 1 - 0.35 * np.exp(-np.maximum(above_lower, 0) / (0.04 * unit))
             if self._mouth.gap > 0:  # the portrait's own teeth carry their own shadow
                 shade += (1 - shade) * expression.portrait_opening
-            teeth[..., :3] *= shade[..., None]
             hollow[..., :3] *= shade[..., None]
-        return teeth + hollow * (1 - teeth[..., 3:] / 255)
+        return hollow
+
+
+def _blend(target: ByteArray, layer: FloatArray, window: FloatArray) -> None:
+    """Put a layer over part of the frame, faded out by a window [H, W, 1]; `layer` is spent."""
+    layer -= target
+    layer *= window
+    layer += target
+    layer += 0.5
+    target[:] = layer.astype(np.uint8)
 
 
 def _coverage(distance: FloatArray, size_px: int) -> FloatArray:
@@ -225,8 +238,7 @@ def _window(height: int, width: int) -> FloatArray:
     rows = np.minimum(np.arange(height), np.arange(height)[::-1])[:, None]
     columns = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
     distance = np.minimum(rows, columns).astype(np.float32)
-    window = smoothstep(0.0, 1.0, distance / _BORDER_CELLS)
-    return window
+    return smoothstep(0.0, 1.0, distance / _BORDER_CELLS)
 
 
 def _scaled(picture: ByteArray, box: FloatArray, pixels_per_unit: int) -> _Texture:

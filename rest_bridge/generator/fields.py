@@ -4,10 +4,12 @@ Places are canvas points (canvas 1 wide, y down). A grid over a box holds cell c
 Shape letters: H/W cells or points, C channels.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 
-from rest_bridge.types import FloatArray
+from rest_bridge.types import Array, FloatArray
 
 _INVERSION_ROUNDS = 7
 _STEP = np.float32(0.72)
@@ -30,8 +32,40 @@ def grid_points(box: FloatArray, height: int, width: int) -> FloatArray:
     return np.stack(np.meshgrid(x, y), -1).astype(np.float32)
 
 
+def cells_of(points: FloatArray, box: FloatArray, height: int, width: int) -> FloatArray:
+    """Return where canvas points lie on a grid, in cells as OpenCV counts them.
+
+    Args:
+        points: float32 [..., 2].
+        box: float32 [4] of the grid.
+        height: rows of the grid.
+        width: columns of the grid.
+
+    Returns:
+        float32 [..., 2].
+    """
+    gain = np.array([width, height], np.float32) / (box[2:] - box[:2])
+    cells = points * gain
+    cells -= box[:2] * gain + np.float32(0.5)
+    return cells
+
+
+def read_cells(field: Array, cells: FloatArray) -> Array:
+    """Read a field or picture at cells, bilinear; beyond the border its cells continue.
+
+    Args:
+        field: float32 or uint8 [H, W, C] with C up to 4, or [H, W].
+        cells: float32 [H', W', 2] from `cells_of`.
+
+    Returns:
+        [H', W', C] or [H', W'] of the same type.
+    """
+    remap: Any = cv2.remap  # its stubs know no two-channel map
+    return remap(field, cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
 def read_field(field: FloatArray, box: FloatArray, points: FloatArray) -> FloatArray:
-    """Read a field at any places, bilinear; beyond the box the border cells continue.
+    """Read a field at canvas points, bilinear; beyond the box its border cells continue.
 
     Args:
         field: float32 [H, W, C] with C up to 4, or [H, W].
@@ -41,11 +75,7 @@ def read_field(field: FloatArray, box: FloatArray, points: FloatArray) -> FloatA
     Returns:
         float32 [H', W', C] or [H', W'].
     """
-    size = np.array([field.shape[1], field.shape[0]], np.float32)
-    gain = size / (box[2:] - box[:2])
-    cells = points * gain - (box[:2] * gain + np.float32(0.5))
-    return cv2.remap(field, cells, None, cv2.INTER_LINEAR,  # pyright: ignore[reportCallIssue, reportArgumentType]
-                     borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    return read_cells(field, cells_of(points, box, field.shape[0], field.shape[1]))
 
 
 def invert(forward: FloatArray, box: FloatArray, places: FloatArray) -> FloatArray:
@@ -62,10 +92,17 @@ def invert(forward: FloatArray, box: FloatArray, places: FloatArray) -> FloatArr
     Returns:
         float32 [H, W, 2], what to add to a place to find its source in the portrait.
     """
-    backward = -forward
+    height, width = forward.shape[:2]
+    gain = np.array([width, height], np.float32) / (box[2:] - box[:2])
+    step = forward * gain  # in cells, so that the loop is one reading and two sums
+    start = cells_of(places, box, height, width)
+    backward = -step
     for _ in range(_INVERSION_ROUNDS):
-        found = read_field(forward, box, places + backward)
-        backward -= _STEP * (found + backward)
+        found = read_cells(step, start + backward)
+        found += backward
+        found *= _STEP
+        backward -= found
+    backward /= gain
     return backward
 
 

@@ -18,6 +18,8 @@ from rest_bridge.rig import ARKIT_NAMES
 from rest_bridge.types import FloatArray
 
 _CELLS: Final = (44, 56)
+_STILL: Final = 0.004
+"""Weights up to here move nothing by a quarter of a pixel."""
 _GAZE_REACH: Final = np.array([0.18, 0.22], np.float32)
 """Eye widths sideways; share of the opening up and down."""
 
@@ -54,6 +56,7 @@ class Lids:
         self.box = eye.box
         self._width = float(np.hypot(*eye.axes[1]))
         local = to_local(eye.axes[0], eye.axes[1], grid_points(eye.box, *_CELLS))
+        self.shape = _CELLS
         self._s = local[..., 0]
         self._t = local[..., 1] / self._width
         self._unit = eye.axes[1] / self._width
@@ -70,6 +73,17 @@ class Lids:
         self._eye = eye
         # The gaze fades out towards the corners, so that nothing from beyond them is pulled in.
         self._bump = np.clip(1 - (2 * self._s - 1) ** 2, 0, 1).astype(np.float32)
+
+    def moves(self, arkit: FloatArray) -> bool:
+        """Say whether anything differs from the open portrait.
+
+        Args:
+            arkit: float32 [52], ARKit weights.
+
+        Returns:
+            False if the layer can be left out.
+        """
+        return bool((arkit[self._index] > _STILL).any())
 
     def state(self, arkit: FloatArray) -> LidState:
         """Place the lids and turn the eyeball.

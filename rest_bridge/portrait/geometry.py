@@ -182,7 +182,7 @@ def mouth_sheets(
     between = np.abs(local[..., 0]) < 1.0
     upper_line = np.interp(local[..., 0], lips.places, lips.upper)
     lower_line = np.interp(local[..., 0], lips.places, lips.lower)
-    # Head and picture disagree about the line by a few pixels: leave that band to the lips beside it.
+    # Head and picture disagree about the line by a few pixels: that band follows the lip beside.
     band = 0.045 * eye_distance * (1 - _smoothstep(0.85, 1.0, np.abs(local[..., 0])))
     upper = fill_outside(values, known & ~(between & (local[..., 1] > upper_line - band)))
     lower = fill_outside(values, known & ~(between & (local[..., 1] < lower_line + band)))
@@ -252,7 +252,7 @@ def _face_mask(landmarks: FloatArray, places: FloatArray, eye_distance: float) -
 
 
 def _shrunk(mask: Array, box: FloatArray, eye_distance: float) -> Array:
-    """Leave out the rim: right below the chin's edge the head's neck, which rests, shines through."""
+    """Leave out the rim: right below the chin's edge the neck, which rests, shines through."""
     cell = float(box[2] - box[0]) / mask.shape[1]
     return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * cell > 0.1 * eye_distance
 

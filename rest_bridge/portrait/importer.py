@@ -48,6 +48,7 @@ def import_portrait(
     style: Style | None = None,
     face: int | None = None,
     mouth_open: Path | None = None,
+    mouth_open_landmarks: FloatArray | None = None,
     eyes_closed: Path | None = None,
     progress: Progress | None = None,
 ) -> Avatar:
@@ -61,6 +62,8 @@ def import_portrait(
         style: how to paint what the portrait does not show; guessed if None.
         face: which face to take where there are several, 1 = the largest.
         mouth_open: the same portrait with an open mouth, same size and pose.
+        mouth_open_landmarks: float32 [66, 2] in pixels of `mouth_open`; without them the opening
+            is found by its colours.
         eyes_closed: the same portrait with closed eyes, same size and pose.
         progress: called as the work goes on.
 
@@ -80,10 +83,14 @@ def import_portrait(
     canvas, points, corner, scale = _canvas(pixels, points)
     report("fitting the head", 0.3)
     avatar = _assemble(canvas, points, confidence, package, style, picture.name, report)
-    for path, use in ((mouth_open, use_mouth_open), (eyes_closed, use_eyes_closed)):
-        if path is not None:
-            other = _same_size(read_picture(path), pixels, path)
-            avatar = use(avatar, _cut(other, corner, scale, len(canvas)))
+    if mouth_open is not None:
+        other = _cut(_same_size(mouth_open, pixels), corner, scale, len(canvas))
+        known = mouth_open_landmarks
+        known = None if known is None else ((known - corner) * scale / len(canvas))
+        avatar = use_mouth_open(avatar, other, known)
+    if eyes_closed is not None:
+        other = _cut(_same_size(eyes_closed, pixels), corner, scale, len(canvas))
+        avatar = use_eyes_closed(avatar, other)
     report("done", 1.0)
     return avatar
 
@@ -165,12 +172,13 @@ def _canvas(
     return canvas, ((points - corner) * scale / canvas_px).astype(np.float32), corner, scale
 
 
-def _same_size(other: ByteArray, pixels: ByteArray, path: Path) -> ByteArray:
+def _same_size(path: Path, pixels: ByteArray) -> ByteArray:
+    other = read_picture(path)
     if other.shape != pixels.shape:
         raise AvatarError(
             f"This picture has {other.shape[1]} x {other.shape[0]} pixels, the portrait has "
-            f"{pixels.shape[1]} x {pixels.shape[0]}; both must show the same pose at the same size: "
-            f"{path}"
+            f"{pixels.shape[1]} x {pixels.shape[0]}; both must show the same pose at the same "
+            f"size: {path}"
         )
     return other
 
@@ -235,7 +243,7 @@ def _assemble(
             canvas_px,
             solid=solid,
             relief=0.62 if chosen == "drawn" else 0.9,
-        ),  # fmt: skip
+        ),
         face=face,
         mouth=mouth,
         left_eye=eyes[0],

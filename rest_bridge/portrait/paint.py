@@ -133,7 +133,7 @@ def paint_mouth(
     reach = np.array([half, 0.45 * eye_distance, half, 0.8 * eye_distance], np.float32)
     box = np.concatenate([centre - reach[:2], centre + reach[2:]]).astype(np.float32)
     canvas_px = picture.shape[0]
-    height, width = (int(round(float(n) * canvas_px)) for n in (box[3] - box[1], box[2] - box[0]))
+    height, width = (round(float(n) * canvas_px) for n in (box[3] - box[1], box[2] - box[0]))
     local = lips.axes.local(box_points(box, height, width))
     x = local[..., 0] * float(np.linalg.norm(lips.axes.along)) / eye_distance
     y = local[..., 1] / eye_distance
@@ -155,7 +155,7 @@ def paint_mouth(
 def _row(
     x: FloatArray, y: FloatArray, edges: FloatArray, bow: float, pixel: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return coverage of a row of teeth biting at y = 0 (crowns above), gaps, and place in tooth."""
+    """Return coverage of a row biting at y = 0 (crowns above), its gaps, and place in the tooth."""
     distance = np.abs(x)
     number = np.searchsorted(edges, distance.ravel()).reshape(x.shape)
     bounded = np.minimum(number, len(edges) - 1)
@@ -270,7 +270,7 @@ def paint_shut_eye(
     placed = lids.axes.canvas(corners * [1, width])
     box = np.concatenate([placed.min(0), placed.max(0)]).astype(np.float32)
     canvas_px = picture.shape[0]
-    height_px, width_px = (int(round(float(n) * canvas_px)) for n in
+    height_px, width_px = (round(float(n) * canvas_px) for n in
                            (box[3] - box[1], box[2] - box[0]))  # fmt: skip
     places = box_points(box, height_px, width_px)
     local = lids.axes.local(places)

@@ -1,4 +1,4 @@
-"""Takes closed eyes and an open mouth from pictures that the user supplies (sprite sets, PNG tubers).
+"""Takes closed eyes and an open mouth from pictures that the user supplies (sprites, PNG tubers).
 
 Place in the flow: avatar painted by `paint` -> here -> the same avatar with those parts replaced.
 The other pictures show the same pose at the same size, already cut to the avatar's canvas.
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar, EyeLayer, MouthLayer
-from rest_bridge.portrait.contours import Axes, box_points, sample_picture
+from rest_bridge.portrait.contours import Axes, box_points, lip_curves, sample_picture
 from rest_bridge.portrait.raster import fill_outside
 from rest_bridge.types import Array, ByteArray, FloatArray
 
@@ -59,7 +59,9 @@ def _shut(eye: EyeLayer, picture: ByteArray) -> EyeLayer:
     )
 
 
-def use_mouth_open(avatar: Avatar, picture: ByteArray) -> Avatar:
+def use_mouth_open(
+    avatar: Avatar, picture: ByteArray, landmarks: FloatArray | None = None
+) -> Avatar:
     """Take teeth, tongue and cavity from a picture.
 
     What is pale at the top of the opening becomes the upper teeth, which rest; all else hangs on
@@ -68,27 +70,35 @@ def use_mouth_open(avatar: Avatar, picture: ByteArray) -> Avatar:
     Args:
         avatar: the avatar of the portrait.
         picture: uint8 [N, N, 4], the same canvas with an open mouth.
+        landmarks: float32 [66, 2] of that picture, canvas units; without them the opening is found
+            by its colours.
 
     Returns:
         The avatar with the mouth's inside replaced; unchanged where no opening is found.
     """
     mouth = avatar.mouth
-    opening = _opening(avatar, picture)
-    if opening is None:
+    places = box_points(mouth.inside_box, *mouth.teeth.shape[:2])
+    inside = None
+    if landmarks is not None:
+        lips = lip_curves(landmarks, picture, avatar.eye_distance, split_line=True)
+        local = lips.axes.local(places)
+        upper, lower = (
+            np.interp(local[..., 0], lips.places, curve) for curve in (lips.upper, lips.lower)
+        )
+        rim = 0.02 * avatar.eye_distance
+        inside = (local[..., 1] > upper + rim) & (local[..., 1] < lower - rim)
+        inside &= np.abs(local[..., 0]) < 1
+    if inside is None or not inside.any():
+        inside = _opening(avatar, picture, places)
+    if inside is None:
         return avatar
-    inside, places = opening
     colours = sample_picture(picture[..., :3], places)
     return replace(avatar, mouth=_with_inside(mouth, inside, colours, avatar.eye_distance))
 
 
-def _opening(avatar: Avatar, picture: ByteArray) -> tuple[Array, FloatArray] | None:
-    """Find the opened mouth: redrawn pixels that are no skin and no lip.
-
-    Returns:
-        bool [H, W] over the mouth's inside box, and the places of its pixels.
-    """
+def _opening(avatar: Avatar, picture: ByteArray, places: FloatArray) -> Array | None:
+    """Find the opened mouth, bool [H, W]: redrawn pixels that are no skin and no lip."""
     mouth = avatar.mouth
-    places = box_points(mouth.inside_box, *mouth.teeth.shape[:2])
     before = sample_picture(avatar.picture[..., :3], places)
     after = sample_picture(picture[..., :3], places)
     changed = np.abs(after - before).sum(-1) > _CHANGED
@@ -108,12 +118,12 @@ def _opening(avatar: Avatar, picture: ByteArray) -> tuple[Array, FloatArray] | N
     found = _largest(changed & near & (dark | pale), kernel)
     # On dark skin a tongue is no darker than the skin; on pale skin a lip is as red as a tongue.
     redder = _largest(changed & near & (dark | pale | tongue), kernel)
-    if redder.sum() > 1.45 * found.sum():
+    if redder.sum() > 1.35 * found.sum():
         found = redder
     if float(found.sum()) * cell**2 < 0.01 * avatar.eye_distance**2:
         return None
     # The drawn outline belongs to the lips, which bring their own.
-    return cv2.erode(_filled(found), kernel) > 0, places
+    return cv2.erode(_filled(found), kernel) > 0
 
 
 def _largest(mask: Array, kernel: Array) -> Array:
@@ -150,13 +160,11 @@ def _with_inside(
     hanging[: height - drop] = soft[drop:]
     hanging[height - drop :] = soft[-1]
     solid = np.full((height, width, 1), 255.0)
-    return MouthLayer(
-        **{
-            **{name: getattr(mouth, name) for name in MouthLayer.__dataclass_fields__},
-            "teeth": _bytes(np.concatenate([teeth, teeth_alpha[..., None] * 255.0], -1)),
-            "tongue": _bytes(np.concatenate([hanging, solid], -1)),
-            "shaded": False,
-        }
+    return replace(
+        mouth,
+        teeth=_bytes(np.concatenate([teeth, teeth_alpha[..., None] * 255.0], -1)),
+        tongue=_bytes(np.concatenate([hanging, solid], -1)),
+        shaded=False,
     )
 
 

@@ -33,6 +33,7 @@ app.command()(stream.run)
 app.command()(files.render)
 app.command()(inspection.devices)
 app.command()(inspection.doctor)
+app.command()(inspection.bench)
 for _command in (learning.train, learning.evaluate, learning.export):
     app.command(context_settings=learning.PASS_ON)(_command)
 app.add_typer(configuration.app, name="config")

@@ -1,9 +1,20 @@
-"""`rest-bridge doctor` and `devices`: look at this computer."""
+"""`rest-bridge doctor`, `devices` and `bench`: look at this computer."""
 
 from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
 
 from rest_bridge.commands.console import ExitCode, err, out, print_json, progress
-from rest_bridge.commands.options import ConfigOption, JsonOption, SetOption, configure
+from rest_bridge.commands.options import (
+    AvatarOption,
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    SizeOption,
+    configure,
+)
 from rest_bridge.config import Config
 from rest_bridge.devices import KEYS, Kind, check_inputs, check_monitors, check_outputs, list_all
 from rest_bridge.doctor import Check, examine
@@ -71,6 +82,30 @@ def devices(json: JsonOption = False) -> None:
         if not listing.devices:
             out.print(f"   none: {listing.reason}")
     err.print('* is what "mic", "system", "default" or an empty name takes.')
+
+
+def bench(
+    avatar: AvatarOption = None,
+    size: SizeOption = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="Voice for each of two measurements.", min=2)
+    ] = 20.0,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure speed, latency, start and memory on this computer: a card, or one line of JSON."""
+    options = {"avatar.picture": avatar, "output.size": size}
+    chosen = configure(config, settings, options).config
+    from rest_bridge import bench as measuring
+    from rest_bridge.gallery import built_in_voice
+
+    with progress("measuring", quiet=json) as report:
+        result = measuring.measure(chosen, built_in_voice(), seconds=seconds, progress=report)
+    if json:
+        print_json(measuring.as_dict(result))
+    else:
+        Console(highlight=False).print(measuring.card(result))
 
 
 def _show(checks: list[Check]) -> None:

@@ -396,9 +396,11 @@ def _flow(triangle, weight, triangles, reference, reference_depth, tolerance, fl
             b0, b1 = weight[y, x, 0], weight[y, x, 1]
             b2 = 1 - b0 - b1
             a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            rx = reference[a, 0] * b0 + reference[b, 0] * b1 + reference[c, 0] * b2
-            ry = reference[a, 1] * b0 + reference[b, 1] * b1 + reference[c, 1] * b2
-            rz = reference[a, 2] * b0 + reference[b, 2] * b1 + reference[c, 2] * b2
+            # Weights belong to points in space: interpolate x * z and y * z, then divide.
+            za, zb, zc = reference[a, 2] * b0, reference[b, 2] * b1, reference[c, 2] * b2
+            rz = za + zb + zc
+            rx = (reference[a, 0] * za + reference[b, 0] * zb + reference[c, 0] * zc) / rz
+            ry = (reference[a, 1] * za + reference[b, 1] * zb + reference[c, 1] * zc) / rz
             flow[y, x, 0] = rx - (x + 0.5)
             flow[y, x, 1] = ry - (y + 0.5)
             column, row = int(np.floor(rx)), int(np.floor(ry))

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,3 +163,55 @@ def measure_tone(samples: FloatArray) -> tuple[float, float]:
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), num_points))
     amplitude = float(np.sqrt(2.0 * np.square(samples, dtype=np.float64).mean()))
     return float(spectrum.argmax() * VOICE_RATE_HZ / num_points), amplitude
+
+
+class Recording:
+    """What was heard: float32 [S] at 48 kHz, and when the last of it arrived."""
+
+    def __init__(self) -> None:
+        self.blocks: list[bytes] = []
+        self.arrived_ns: list[int] = []
+
+    @property
+    def samples(self) -> FloatArray:
+        return np.frombuffer(b"".join(self.blocks), np.float32)
+
+    def heard_ns(self, index: int) -> int:
+        """Return when the block with sample `index` arrived."""
+        ends = np.cumsum([len(block) // 4 for block in self.blocks])
+        return self.arrived_ns[int(np.searchsorted(ends, index, side="right"))]
+
+
+@contextlib.contextmanager
+def record(source: str) -> Iterator[Recording]:
+    """Record a source or monitor inside the context; it begins when recording has begun."""
+    recording = Recording()
+    process = subprocess.Popen(
+        [
+            "parec", f"--device={source}", "--rate=48000", "--channels=1", "--format=float32le",
+            "--latency-msec=10", "--raw",
+        ],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    stdout = process.stdout
+
+    def pump() -> None:
+        while len(block := stdout.read(1920)) == 1920:
+            recording.blocks.append(block)
+            recording.arrived_ns.append(time.monotonic_ns())
+
+    thread = threading.Thread(target=pump)
+    thread.start()
+    for _ in range(100):
+        if len(recording.blocks) > 5:
+            break
+        time.sleep(0.02)
+    try:
+        yield recording
+        time.sleep(0.2)
+    finally:
+        process.kill()
+        process.wait()
+        thread.join()
+        stdout.close()

@@ -22,6 +22,8 @@ BROWS: Final = {"left": (17, 18, 19, 20, 21), "right": (22, 23, 24, 25, 26)}
 _NUM_SAMPLES: Final = 33
 _CLOSED_GAP: Final = 0.056
 """Lips nearer than this (eye distances) count as closed: the landmarks are no better."""
+_SURELY_OPEN: Final = 0.14
+"""Between the two the picture decides: teeth or darkness show, or only a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,30 @@ def lip_curves(
         curves.append(sum((1 - s**2) * s**k * weights[k] for k in range(3)).astype(np.float32))
     upper, lower = curves
     gap = float(np.max((lower - upper)[8:-8]))
-    if gap >= _CLOSED_GAP * eye_distance:
+    wide = gap >= _SURELY_OPEN * eye_distance
+    if wide or (gap >= _CLOSED_GAP * eye_distance and _shows_inside(picture, axes, upper, lower)):
         return LipCurves(axes, upper, np.maximum(lower, upper), gap)
     line = _darkest_path(picture, axes, (upper + lower) / 2, 0.05 * eye_distance)
     if not split_line:
         line = line + np.float32(0.012 * eye_distance) * (1 - s**2)
     return LipCurves(axes, line, line, 0.0)
+
+
+def _shows_inside(picture: ByteArray, axes: Axes, upper: FloatArray, lower: FloatArray) -> bool:
+    """Say whether what lies between the contours looks unlike the lips around it."""
+    s = np.linspace(-1, 1, len(upper), dtype=np.float32)
+    gap = float((lower - upper).max())
+
+    def colours(*heights: FloatArray) -> FloatArray:
+        local = np.stack([np.stack([s, height], -1)[8:-8] for height in heights])
+        return sample_picture(picture[..., :3], axes.canvas(local)).reshape(-1, 3)
+
+    inside = colours(*(upper + k * (lower - upper) for k in (0.35, 0.5, 0.65)))
+    lips = np.median(colours(upper - 0.5 * gap, lower + 0.5 * gap), 0)
+    middle = np.median(inside, 0)
+    brightness = float(middle.mean() / max(float(lips.mean()), 1.0))
+    pale = float(np.ptp(middle) / max(float(np.ptp(lips)), 1.0))
+    return brightness < 0.62 or (brightness > 1.1 and pale < 0.75)
 
 
 def _darkest_path(picture: ByteArray, axes: Axes, guess: FloatArray, reach: float) -> FloatArray:
@@ -184,7 +204,7 @@ def lid_curves(landmarks: FloatArray, side: str, closed_at: float) -> LidCurves:
     half = np.maximum((lower - upper) / 2, 0.02 * np.sin(np.pi * s.clip(0, 1)))
     upper, lower = middle - half, middle + half
     # Landmarks stand on the lids' edges: a little beyond, no white of the eye moves with the lid.
-    lower = lower + np.float32(0.02) * np.sin(np.pi * s.clip(0, 1)).clip(0)
+    lower = lower + np.float32(0.035) * np.sin(np.pi * s.clip(0, 1)).clip(0)
     brow = axes.local(landmarks[list(BROWS[side])]) / [1, width]
     brow_height = np.interp(s, brow[:, 0], brow[:, 1])
     opening = float((lower - upper).max())

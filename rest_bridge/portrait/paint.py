@@ -310,32 +310,26 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> FloatArray:
     below = eye.read(
         s, np.where(t < curve["bottom"], curve["bottom"] - (curve["bottom"] - t) * gain, t)
     )
-    # Above it: skin from between lid and brow, and from under the eye.
-    sigma = max(1.0, 0.07 / eye.pixel)
-    soft = cv2.GaussianBlur(eye.picture[..., :3].astype(np.float32), (0, 0), sigma)
-    inside = s.clip(0.08, 0.92)
-    at = {n: np.interp(inside, eye.lids.places, getattr(eye.lids, n)) for n in
-          ("upper", "lower", "top", "bottom")}  # fmt: skip
-    brow_skin = eye.read(inside, at["upper"] + 0.5 * (at["top"] - at["upper"]), soft)
-    cheek_skin = eye.read(inside, at["lower"] + 0.75 * (at["bottom"] - at["lower"]), soft)
+    # Above it: a smooth sheet hung between the skin all around the eye, so that no rim shows.
+    own = eye.read(s, t)
+    around = (t < upper - 0.17) | (t > lower + 0.13) | (s < -0.07) | (s > 1.07)
+    sigma = max(1.0, 0.05 / eye.pixel)
+    lid = cv2.GaussianBlur(fill_outside(own, around), (0, 0), sigma)
     height = np.maximum(closed - curve["top"], 0.05)
     v = np.clip((closed - t) / height, 0, 1)[..., None]
-    mix = _smooth(0.0, 0.7, v)
-    lid = (0.45 * brow_skin + 0.55 * cheek_skin) * (1 - mix) + brow_skin * mix
-    lid = lid * (1 + 0.035 * np.exp(-(((v - 0.4) / 0.25) ** 2)) - 0.1 * np.exp(-v / 0.1))
-    detail = eye.picture[..., :3].astype(np.float32) - cv2.GaussianBlur(
-        eye.picture[..., :3].astype(np.float32), (0, 0), max(1.0, 0.25 * sigma)
-    )
+    lid = lid * (1 + 0.06 * np.exp(-(((v - 0.35) / 0.22) ** 2)) - 0.1 * np.exp(-v / 0.1))
+    picture = eye.picture[..., :3].astype(np.float32)
+    detail = picture - cv2.GaussianBlur(picture, (0, 0), max(1.0, 0.35 * sigma))
     lid = lid + 0.8 * eye.read(s, curve["bottom"] + 0.02 + 0.5 * (closed - t), detail)
-    kept = _smooth(0.05, 0.15, upper - t)[..., None]
-    lid = lid * (1 - kept) + eye.read(s, t) * kept
+    kept = _smooth(0.08, 0.2, upper - t)[..., None]
+    lid = lid * (1 - kept) + own * kept
     over = np.clip((closed - t) / eye.pixel + 0.5, 0, 1)[..., None]
     out = below * (1 - over) + lid * over
     # The lash line, in the portrait's own darkest colour, thickest in the outer half.
     along = np.clip(s, 0, 1)
     outer = along if eye.lids.axes.origin[0] > 0.5 else 1 - along
     body = np.sin(np.pi * along).clip(0) ** 0.5 * (0.75 + 0.5 * outer) * ((s > 0) & (s < 1))
-    thick = 0.03 * body
+    thick = 0.035 * body
     away = np.abs(t - closed + 0.3 * thick)
     line = np.exp(-((away / np.maximum(thick, 1e-4)) ** 2)) * np.minimum(1, body * 1.5)
     shadow = 0.22 * np.exp(-(np.maximum(t - closed, 0) / 0.05)) * (t > closed) * body

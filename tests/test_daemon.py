@@ -193,7 +193,7 @@ def test_slow_generator_repeats_pictures_but_neither_queues_nor_breaks_the_voice
         pipeline = load()
         rehearse = pipeline.rehearse
 
-        def and_then_slow(num_chunks: int = 4):
+        def and_then_slow(num_chunks: int = 6):
             result = rehearse(num_chunks)
             stages.motion.work_s = 0.12
             return result

@@ -217,8 +217,8 @@ def _draw_mouth(sheet: Sheet, state: FaceState) -> None:
         sheet.fill(ellipse((512, 683), (36, 24)), linear((0, 658), (0, 690), ["#f0798a", "#ff9aa2"]))
         sheet.line([(512, 666), (512, 686)], 3, "#cf5570", start=0, end=0.3)
         teeth = polygon(np.concatenate([smooth([(466, 620), (512, 620), (558, 620)], 20),
-                                        smooth([(554, 637), (534, 642.5), (512, 644), (490, 642.5), (470, 637)], 40)]))
-        sheet.fill(teeth, linear((0, 624), (0, 644), ["#d9c7d6", "#ffffff"]))
+                                        smooth([(556, 643), (534, 650.5), (512, 652), (490, 650.5), (468, 643)], 40)]))
+        sheet.fill(teeth, linear((0, 624), (0, 650), ["#e4d6e2", "#ffffff"]))
     sheet.line(np.concatenate([OPEN_TOP, OPEN_BOTTOM[::-1][1:]]), 3.6, lip_line, start=0.6, end=0.6)
 
 

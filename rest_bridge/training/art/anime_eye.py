@@ -23,9 +23,9 @@ from rest_bridge.training.art.ink import (
 
 AXIS, EYE_X, EYE_Y, SCALE = 512.0, 99.0, 438.0, 1.15
 
-UPPER_LID = points([(-52, 16), (-44, -9), (-20, -36), (12, -44), (40, -33), (59, -3)])
-LOWER_LID = points([(59, -3), (54, 22), (38, 44), (8, 52), (-22, 45), (-43, 30), (-52, 16)])
-CLOSED_LID = points([(-54, 22), (-34, 36), (-4, 43), (28, 38), (50, 22), (61, 6)])
+UPPER_LID = points([(-52, 11), (-45, -12), (-22, -37), (10, -45), (40, -32), (58, 3)])
+LOWER_LID = points([(58, 3), (53, 26), (37, 45), (8, 52), (-22, 45), (-43, 29), (-52, 11)])
+CLOSED_LID = points([(-54, 20), (-34, 34), (-4, 42), (28, 38), (49, 26), (60, 12)])
 CREASE = points([(-32, -36), (-10, -51), (18, -56), (42, -47), (58, -32)])
 BROW = points([(-43, -75), (-14, -85), (22, -88), (52, -77), (68, -62)])
 IRIS, IRIS_RADII = (0.0, 2.0), (45.0, 57.0)
@@ -72,11 +72,11 @@ def draw(sheet: Sheet, *, left: bool, closed: bool, skin: tuple[str, str, str]) 
     inner, outer = place([(-52, 0)])[0], place([(62, 0)])[0]
     ink = linear(inner, outer, [LASH_WARM, LASH, LASH, LASH_WARM], [0, 0.2, 0.8, 1])
     sheet.fill(ribbon(lid, width), ink)
-    wings = [[(38, -37), (54, -30), (64, -31)], [(46, -27), (59, -18), (68, -17)], [(50, -15), (60, -5), (67, -4)]]
+    wings = [[(38, -35), (54, -27), (64, -27)], [(46, -24), (59, -14), (68, -12)], [(50, -11), (60, 0), (67, 2)]]
     for i, wing in enumerate(wings):
         sheet.line(place(wing), 13 - 2 * i, LASH, start=0.9, end=0.0, bulge=0.2)
-    sheet.line(place([(-46, 2), (-55, 15), (-60, 22)]), 5, LASH_WARM, start=0.6, end=0.0)
-    sheet.line(place([(58, 8), (52, 27), (38, 45), (10, 53.5), (-14, 50)]), 4, LASH_WARM, start=0.7, end=0.0, bulge=0.3)
+    sheet.line(place([(-47, -2), (-55, 10), (-60, 17)]), 5, LASH_WARM, start=0.6, end=0.0)
+    sheet.line(place([(57, 12), (52, 28), (38, 45.5), (10, 53.5), (-14, 50)]), 4, LASH_WARM, start=0.7, end=0.0, bulge=0.3)
     for spike in ([(46, 38), (54, 48)], [(30, 49), (35, 60)]):
         sheet.line(place(spike), 4, LASH_WARM, start=0.9, end=0, bulge=0.1)
     sheet.line(place(CREASE), 3.6, skin[2], start=0, end=0.1, alpha=0.85)
@@ -118,7 +118,7 @@ def _draw_closed(sheet: Sheet, left: bool, skin: tuple[str, str, str]) -> None:
     width = np.interp(np.linspace(0, 1, 90), [0, 0.15, 0.5, 0.85, 1], [2, 6, 9, 10, 4])
     inner, outer = _place(points([(-54, 0)]), left)[0], _place(points([(62, 0)]), left)[0]
     sheet.fill(ribbon(lid, width), linear(inner, outer, [LASH_WARM, LASH, LASH, LASH_WARM], [0, 0.2, 0.8, 1]))
-    for lash in ([(26, 39), (36, 50), (40, 58)], [(42, 30), (56, 38), (62, 45)], [(53, 17), (68, 22), (78, 24)]):
+    for lash in ([(26, 39), (36, 50), (40, 58)], [(42, 30), (56, 38), (62, 45)], [(53, 20), (66, 26), (74, 29)]):
         sheet.line(_place(points(lash), left), 7, LASH, start=0.9, end=0, bulge=0.15)
     sheet.line(_place(points([(-40, 4), (-8, 16), (24, 14), (48, 0)]), left), 3.2, skin[2], start=0, end=0, alpha=0.6)
 

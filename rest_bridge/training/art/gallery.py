@@ -22,7 +22,8 @@ class Face:
     """One built-in face.
 
     Attributes:
-        module: module of this package with `draw(state)` and `landmarks(state)`.
+        module: module of this package with `draw(state)` and `landmarks(state)`; None for the people
+            of `people.PEOPLE`.
         title: what a person reads.
         style: "photo", "painting" or "drawn".
         credits: whose work went into it.
@@ -30,7 +31,7 @@ class Face:
         second_references: also write mouth_open.png and eyes_closed.png.
     """
 
-    module: str
+    module: str | None
     title: str
     style: str
     credits: list[str]
@@ -54,6 +55,19 @@ FACES = {
         ["Drawn by code for rest_bridge."],
         "Soft vector portrait of a man with a headset, transparent background.",
         second_references=True,
+    ),
+}
+
+_MAKEHUMAN = (
+    "Rendered for rest_bridge from MakeHuman's base mesh, targets, proxies and textures "
+    "(CC0 1.0, Data Collection AB, Joel Palmius, Jonas Hauquier and the MakeHuman community)."
+)
+FACES |= {
+    "maya": Face(
+        None, "Maya", "photo", [_MAKEHUMAN], "Rendered portrait of a young woman with long brown hair."
+    ),
+    "idris": Face(
+        None, "Idris", "photo", [_MAKEHUMAN], "Rendered portrait of a grey-haired man in a suit."
     ),
 }
 
@@ -87,15 +101,19 @@ def build_face(name: str, out: Path) -> Path:
         The face's own folder.
     """
     face = FACES[name]
-    module = importlib.import_module(f"rest_bridge.training.art.{face.module}")
+    artist = (
+        importlib.import_module(f"rest_bridge.training.art.{face.module}")
+        if face.module
+        else importlib.import_module("rest_bridge.training.art.people").Sitting(name)
+    )
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     for kind, state in _STATES.items():
         if kind != "portrait" and not face.second_references:
             continue
-        save_picture(module.draw(state), folder / f"{kind}.png")
+        save_picture(artist.draw(state), folder / f"{kind}.png")
         suffix = "" if kind == "portrait" else f"_{kind}"
-        marks = np.round(module.landmarks(state), 1)
+        marks = np.round(artist.landmarks(state), 1)
         if marks.shape != (NUM_LANDMARKS, 2):
             raise ValueError(f"{name}: landmarks of shape {marks.shape}, expected (66, 2).")
         (folder / f"landmarks{suffix}.json").write_text(json.dumps(marks.tolist()) + "\n")

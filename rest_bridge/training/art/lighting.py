@@ -75,7 +75,7 @@ def expose(
     top, bottom, left, right = window or (0, size_px, 0, size_px)
     _expose(
         scene.tree, scene.shapes, scene.normals, scene.tints, scene.relief, scene.strands, scene.eyes,
-        scene.mouth, scene.lip_tint, skin_gloss, lights, heaven, np.asarray(camera, np.float64), focal_px,
+        scene.mouth, scene.looks, skin_gloss, lights, heaven, np.asarray(camera, np.float64), focal_px,
         samples, top, bottom, left, right, out,
     )  # fmt: skip
     out /= samples
@@ -160,7 +160,25 @@ def _frame(n, a, b):
 
 
 @fast
-def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, lip_tint, skin_gloss, lights, heaven, camera, focal,
+def _streak(u, v):
+    """Return smooth noise -1..1 that varies across the strands (u) and hardly along them (v)."""
+    total, weight, scale = 0.0, 0.0, 170.0
+    for octave in range(3):
+        x = u * scale + math.sin(v * 9.0 + octave) * 0.6
+        i = math.floor(x)
+        f = x - i
+        f = f * f * (3 - 2 * f)
+        a = math.sin((i + octave * 57.0) * 12.9898) * 43758.5453
+        b = math.sin((i + 1 + octave * 57.0) * 12.9898) * 43758.5453
+        share = 1.0 / (1 + 0.35 * octave)
+        total += share * ((a - math.floor(a)) * (1 - f) + (b - math.floor(b)) * f)
+        weight += share
+        scale *= 2.3
+    return 2 * total / weight - 1
+
+
+@fast
+def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, skin_gloss, lights, heaven, camera, focal,
             samples, top, bottom, left, right, out):  # fmt: skip
     corners, uv, material = shapes[0], shapes[1], shapes[2]
     size = out.shape[0]
@@ -211,13 +229,13 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, lip_tint
                 _texel(shapes, m, u, v, colour)
                 for k in range(3):
                     colour[k] = min(colour[k] * tints[m, k], 0.95)
-                roughness, f0, ball, iris = 0.5, 0.04, 0, 0.0
+                roughness, f0, ball, iris, streak = 0.5, 0.04, 0, 0.0, 0.0
                 if m == SKIN:
                     lips = math.exp(-(((p[0] - mouth[0]) / 0.3) ** 2 + ((p[1] - mouth[1]) / 0.13) ** 2) ** 2)
                     lips *= min(max((colour[0] - 1.9 * colour[1]) * 6.0, 0.0), 1.0)
                     _bump(relief, u, v, e1, e2, uv, t, n, 1.0)
                     for k in range(3):
-                        colour[k] *= 1 + (lip_tint[k] - 1) * lips
+                        colour[k] *= 1 + (looks[0, k] - 1) * lips
                     roughness, f0 = 0.44 - 0.12 * lips, 0.028 + 0.012 * lips
                 elif m == EYE:
                     ball = 0 if abs(p[0] - eyes[0, 0]) < abs(p[0] - eyes[1, 0]) else 1
@@ -231,13 +249,19 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, lip_tint
                     for k in range(3):
                         n[k] /= reach
                     for k in range(3):
-                        colour[k] *= 0.86 if iris > 0.5 else 1.35
+                        colour[k] *= 0.86 if iris > 0.5 else 1.35 * looks[1, k]
                     roughness = 0.12
                 elif m == CLOTH:
                     roughness, f0 = 0.7, 0.03
                 elif m == TEETH:
                     roughness, f0 = 0.25, 0.05
                 elif m >= LASH:
+                    streak = _streak(u, v) if m == HAIR else 0.0
+                    grey = 0.3 * colour[0] + 0.55 * colour[1] + 0.15 * colour[2]
+                    for k in range(3):
+                        if m != LASH:
+                            colour[k] += (grey * looks[2, k] - colour[k]) * looks[2, 3]
+                        colour[k] *= max(1 + 0.9 * streak, 0.25)
                     length = 1e-12
                     for k in range(3):
                         tangent[k] = strands[t, k] * b0 + strands[t, 3 + k] * b1 + strands[t, 6 + k] * b2
@@ -281,7 +305,7 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, lip_tint
                         vh -= d[k] * h[k]
                     if m >= LASH:
                         tl = tangent[0] * to[0] + tangent[1] * to[1] + tangent[2] * to[2]
-                        th = tangent[0] * h[0] + tangent[1] * h[1] + tangent[2] * h[2]
+                        th = tangent[0] * h[0] + tangent[1] * h[1] + tangent[2] * h[2] + 0.16 * streak
                         wrap = 0.35 + 0.65 * max((nl + 0.4) / 1.4, 0.0)
                         body = math.sqrt(max(1 - tl * tl, 0.0)) * wrap * seen
                         around = max(1 - (th + 0.06) ** 2, 0.0) ** 0.5
@@ -340,10 +364,10 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, lip_tint
                         away = 0.0
                         for k in range(3):
                             away += (p[k] + r[k] * along - lights[j, k]) ** 2
-                        edge = (lights[j, 3] * 0.8 - math.sqrt(away)) / (0.12 * lights[j, 3]) + 0.5
+                        edge = (lights[j, 3] * 1.15 - math.sqrt(away)) / (0.12 * lights[j, 3]) + 0.5
                         if along > 0 and edge > 0:
                             for k in range(3):
-                                gloss[k] += min(edge, 1.0) * seen * lights[j, 4 + k] * 0.85
+                                gloss[k] += min(edge, 1.0) * seen * lights[j, 4 + k] * 1.6
                 elif m < LASH:
                     rough = 0.35 * skin_gloss if m == SKIN else 0.25
                     open_sky = 1.0 if t2 < 0 else 0.15

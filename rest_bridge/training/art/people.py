@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.training.art import darkroom, lighting
 from rest_bridge.training.art.face_states import FaceState
-from rest_bridge.training.art.studio import Lamp, Sky, build_scene
+from rest_bridge.training.art.studio import Lamp, Looks, Sky, build_scene
 from rest_bridge.training.render.makehuman import Camera, Description, Head
 from rest_bridge.training.render.makehuman_points import LANDMARK_VERTICES
 
@@ -28,7 +28,7 @@ class Portrait:
         lamps: direct light.
         sky: light from around.
         backdrop: colours for `darkroom.backdrop`.
-        lip_tint: linear factors at the lips.
+        looks: make-up.
         exposure: brightness.
         skin_gloss: factor on the shine of the skin.
         camera: framing.
@@ -40,7 +40,7 @@ class Portrait:
     lamps: list[Lamp]
     sky: Sky
     backdrop: tuple[str, str, str]
-    lip_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    looks: Looks = Looks()
     exposure: float = 1.0
     skin_gloss: float = 1.0
     camera: Camera = CAMERA
@@ -67,7 +67,8 @@ PEOPLE = {
                    "nose/nose-scale-horiz-decr": 0.25, "nose/nose-point-up": 0.15, "mouth/mouth-scale-horiz-incr": 0.2,
                    "mouth/mouth-angles-up": 0.3, "head/head-fat-decr": 0.15, "eyebrows/eyebrows-trans-up": 0.2,
                    "neck/neck-scale-horiz-decr": 0.3, "asym/asym-mouth-1-l": 0.1, "asym/asym-brown-1-l": 0.12},
-            hair="long01", hair_tint=(0.75, 0.7, 0.7), skin="skin/young_lightskinned_female_diffuse3",
+            hair="long01", hair_tint=(0.85, 0.8, 0.8), skin="skin/young_lightskinned_female_diffuse3",
+            skin_tint=(1.0, 0.95, 0.9), clothes="female_casualsuit01", clothes_tint=(0.45, 0.62, 0.5),
         ),
         {"mouthSmileLeft": 0.3, "mouthSmileRight": 0.26, "browInnerUp": 0.12, "cheekSquintLeft": 0.1,
          "cheekSquintRight": 0.1},
@@ -78,7 +79,7 @@ PEOPLE = {
         ],
         Sky((0.20, 0.22, 0.26), (0.14, 0.145, 0.16), (0.10, 0.085, 0.075)),
         ("#22303f", "#9a7a5c", "#141a22"),
-        lip_tint=(1.0, 0.72, 0.76),
+        looks=Looks(lips=(1.0, 0.72, 0.76), iris=(0.95, 0.9, 0.85), dye=(1.5, 0.82, 0.5), dye_share=0.8),
     ),
     "idris": Portrait(
         _person(
@@ -86,11 +87,15 @@ PEOPLE = {
             macro={"african-male-young": 0.45, "african-male-old": 0.55,
                    "universal-male-young-averagemuscle-averageweight": 0.45,
                    "universal-male-old-averagemuscle-averageweight": 0.55},
+            shape={"mouth/mouth-angles-up": 0.4, "head/head-scale-vert-decr": 0.25, "chin/chin-width-incr": 0.2,
+                   "nose/nose-scale-horiz-decr": 0.1, "asym/asym-nose-1-l": 0.12, "asym/asym-mouth-1-r": 0.1,
+                   "eyes/l-eye-bag-incr": 0.25, "eyes/r-eye-bag-incr": 0.25},
             skin="skin/middleage_darkskinned_male_diffuse", skin_tint=(1.12, 1.2, 1.28), hair="short04",
             hair_tint=(1.3, 1.3, 1.32), brow="eyebrow012", lashes="eyelashes01", iris="brownlight_eye",
             clothes="male_elegantsuit01",
         ),
-        {"mouthSmileLeft": 0.1, "mouthSmileRight": 0.1},
+        {"mouthSmileLeft": 0.26, "mouthSmileRight": 0.3, "browInnerUp": 0.25, "browOuterUpLeft": 0.15,
+         "browOuterUpRight": 0.1, "cheekSquintLeft": 0.1, "cheekSquintRight": 0.1},
         [
             Lamp((7.5, 5.5, 9.5), 2.6, (1.3, 1.2, 1.08)),
             Lamp((-7.0, 3.5, -5.0), 2.0, (1.2, 1.35, 1.65)),
@@ -98,8 +103,9 @@ PEOPLE = {
         ],
         Sky((0.3, 0.33, 0.4), (0.2, 0.21, 0.25), (0.13, 0.12, 0.11)),
         ("#26343b", "#7f8f86", "#10171b"),
+        looks=Looks(iris=(0.5, 0.36, 0.28), dye=(1.0, 1.0, 1.02), dye_share=0.9),
         exposure=1.2,
-        skin_gloss=0.55,
+        skin_gloss=0.42,
         camera=Camera(view_height_dm=3.25, offset_dm=(0.0, -0.25), distance_dm=15.0),
         seed=4,
     ),
@@ -126,12 +132,16 @@ class Sitting:
             rig[RIG_INDEX[key]] = value
         return self.head.vertices(rig)
 
+    def draw(self, state: FaceState) -> NDArray[np.uint8]:
+        """Return the finished photograph, uint8 [1024, 1024, 3]."""
+        return self.photograph(state)
+
     def photograph(
         self, state: FaceState, *, size: int = SIZE, samples: int = 48, window: tuple | None = None
     ) -> NDArray[np.uint8]:
         """Return the photograph, uint8 [size, size, 3]."""
         portrait, head, camera = self.portrait, self.head, self.portrait.camera
-        scene = build_scene(head, self._vertices(state), lip_tint=portrait.lip_tint)
+        scene = build_scene(head, self._vertices(state), looks=portrait.looks)
         focal = size * camera.distance_dm / camera.view_height_dm
         place = np.array([*(head.eyes[:2] + camera.offset_dm), head.eyes[2] - 0.6 + camera.distance_dm])
         layers = lighting.expose(scene, portrait.lamps, portrait.sky, camera=place, focal_px=focal, size_px=size,

@@ -48,6 +48,23 @@ class Sky:
     below: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class Looks:
+    """Make-up: linear RGB factors at the lips and on the irises, and a dye for the hair.
+
+    `dye_share` 0 leaves the hair's own colour, 1 keeps only its brightness.
+    """
+
+    lips: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    iris: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    dye: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    dye_share: float = 0.0
+
+    def rows(self) -> Floats:
+        """Return float32 [3, 4] as in `Scene.looks`."""
+        return np.array([[*self.lips, 0], [*self.iris, 0], [*self.dye, self.dye_share]], np.float32)
+
+
 @dataclass
 class Scene:
     """Arrays for the tracer; T triangles, M materials.
@@ -61,7 +78,8 @@ class Scene:
         relief: float32 [h, w], height of the skin texture.
         eyes: float64 [2, 4], middle and radius of both eyeballs.
         mouth: float64 [3], middle of the lips.
-        lip_tint: float32 [3], linear factors at the lips.
+        looks: float32 [3, 4]: linear factors at the lips, on the irises, and the colour the hair is
+            dyed with; last column: how much of the dye is taken (third row).
     """
 
     tree: tuple
@@ -72,7 +90,7 @@ class Scene:
     relief: Floats
     eyes: NDArray[np.float64]
     mouth: NDArray[np.float64]
-    lip_tint: Floats
+    looks: Floats
 
 
 def subdivide(vertices: Floats, quads: Quads, uv: Floats, quads_uv: Quads):
@@ -160,14 +178,14 @@ def _flow(hair: NDArray[np.uint8]) -> Floats:
     return (across + np.pi / 2).astype(np.float32)
 
 
-def build_scene(head: Head, vertices: Floats, *, skin_px: int = 2048, lip_tint=(1.0, 1.0, 1.0)) -> Scene:
+def build_scene(head: Head, vertices: Floats, *, looks: Looks, skin_px: int = 2048) -> Scene:
     """Turn a person in a state into arrays for the tracer.
 
     Args:
         head: the person.
         vertices: float32 [V, 3] of `head.vertices(rig)`, perhaps posed.
+        looks: make-up.
         skin_px: largest side of the skin texture.
-        lip_tint: linear factors on the skin's colour at the lips.
     """
     d, parts = head.description, library()
     names = [f"teeth_{d.teeth}", "tongue_tongue01", "eyes_high-poly", f"clothes_{d.clothes}",
@@ -211,13 +229,14 @@ def build_scene(head: Head, vertices: Floats, *, skin_px: int = 2048, lip_tint=(
         np.concatenate([picture.ravel() for picture in pictures]), place.astype(np.int64),
     )  # fmt: skip
     tints = np.ones((8, 3), np.float32)
-    tints[SKIN], tints[HAIR], tints[BROW] = d.skin_tint, d.hair_tint, np.clip(d.hair_tint, 0.1, 1.5)
+    tints[SKIN], tints[HAIR] = d.skin_tint, d.hair_tint
+    tints[BROW] = 0.5 * np.clip(d.hair_tint, 0.1, 1.5)
     tints[CLOTH], tints[LASH], tints[TEETH] = d.clothes_tint, (0.15, 0.12, 0.12), (1, 0.97, 0.92)
     eyes = np.array([_ball(meshes[EYE][0], side) for side in (-1, 1)])
     rng = np.random.default_rng(3)
     return Scene(
         tree, shapes, np.concatenate(normals).astype(np.float32), np.concatenate(strands).astype(np.float32),
-        tints, _relief(pictures[SKIN], rng), eyes, _lips(vertices), np.array(lip_tint, np.float32),
+        tints, _relief(pictures[SKIN], rng), eyes, _lips(vertices), looks.rows(),
     )  # fmt: skip
 
 

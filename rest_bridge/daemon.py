@@ -200,11 +200,12 @@ class Daemon:
         for helper in helpers:
             helper.start()
         _join_all(helpers, _CLOSE_S + 0.4)
-        _join_all(self._threads, 0.3)  # one may still be loading; it holds nothing that matters
+        # One of these may still be loading; it holds nothing that matters.
+        _join_all(list(self._threads), 0.3)
         self._tell()
 
     def _join(self, name: str) -> None:
-        for thread in self._threads:
+        for thread in list(self._threads):
             if thread.name == name:
                 thread.join(0.5)
 
@@ -216,8 +217,8 @@ class Daemon:
                 self._fail(error)
 
         thread = threading.Thread(target=guarded, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _fail(self, error: BaseException) -> None:
         if self._error is None and not self._stop.is_set():

@@ -293,10 +293,28 @@ def _voice_output(config: Config, _loader: Loader, _metrics: Metrics) -> _Made:
     return sink, lambda: f"Voice: {sink.name}"
 
 
+def _camera(config: Config, _loader: Loader, _metrics: Metrics) -> _Made:
+    section = config.camera
+    if not section.enabled:
+        return None
+    from rest_bridge.sinks.virtual_camera import VirtualCamera
+
+    sink = VirtualCamera(
+        device=section.device,
+        backend=section.backend,
+        width=section.width,
+        height=section.height,
+        fps=section.fps,
+        background=section.background,
+    )
+    return sink, lambda: f"Camera: {sink.name}"
+
+
 OUTLETS: Final[dict[str, Callable[[Config, Loader, Metrics], _Made]]] = {
     "zeromq": _publisher,
     "preview": _preview,
     "recording": _recorder,
+    "camera": _camera,
     "voice_out": _voice_output,
 }
 """How each output is made from the configuration."""

@@ -126,7 +126,7 @@ class BridgeClient:
         Args:
             operation: "ping", "status", "mute", "avatars", "stop"; see PROTOCOL.md.
             timeout_s: how long to wait for the reply.
-            body: the command's arguments.
+            **body: the command's arguments.
 
         Returns:
             The reply's body.

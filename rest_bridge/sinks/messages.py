@@ -94,7 +94,10 @@ class FrameMessage:
     synthetic: bool = True
 
     def pixels(self) -> ByteArray:
-        """Return uint8 [H, W, 4], a view of the payload.
+        """View the payload as a picture.
+
+        Returns:
+            uint8 [H, W, 4], a view of the payload, in the order that `pixel_format` says.
 
         Raises:
             WireError: the picture is compressed; use your own decoder on `payload`.

@@ -84,7 +84,13 @@ ENDINGS: Final = tuple(_CONTAINERS)
 
 
 def container_of(path: Path) -> str:
-    """Return the file ending that chooses the format, in lower case.
+    """Find what kind of file a path asks for.
+
+    Args:
+        path: file to write.
+
+    Returns:
+        Its ending, in lower case: one of `ENDINGS`.
 
     Raises:
         SinkUnavailable: the ending is not one we write.

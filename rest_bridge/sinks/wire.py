@@ -48,7 +48,13 @@ _PREFIX: Final = struct.Struct("<4sBBH")
 
 
 def encode(message: Message) -> bytes:
-    """Return the message's bytes; equal messages give equal bytes.
+    """Turn a message into bytes; equal messages give equal bytes.
+
+    Args:
+        message: what to send.
+
+    Returns:
+        One message part: prefix, header, payload.
 
     Raises:
         WireError: a text or body is too long for the wire.

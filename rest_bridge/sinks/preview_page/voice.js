@@ -9,6 +9,7 @@ export class Voice {
     this.context = null;
     this.anchor = null; // { time, index }: sample `index` sounds at context time `time`
     this.next = 0;
+    this.sources = new Set(); // pieces that wait or sound
   }
 
   get on() { return this.context !== null && this.context.state === "running"; }
@@ -24,6 +25,7 @@ export class Voice {
 
   async stop() {
     this.anchor = null;
+    this.sources.clear();
     await this.context?.close();
     this.context = null;
   }
@@ -36,6 +38,7 @@ export class Voice {
     const isLate = time !== null && time < now;
     const isFar = time !== null && time > now + LONGEST_LEAD_S;
     if (time === null || isLate || isFar || index < this.next) {
+      for (const source of this.sources) source.stop();
       // Whole samples, so that pieces join without a click.
       this.anchor = { time: Math.ceil((now + LEAD_S) * RATE_HZ) / RATE_HZ, index };
       time = this.anchor.time;
@@ -45,6 +48,8 @@ export class Voice {
     const source = this.context.createBufferSource();
     source.buffer = buffer;
     source.connect(this.context.destination);
+    source.onended = () => this.sources.delete(source);
+    this.sources.add(source);
     source.start(time);
     this.next = index + samples.length;
   }

@@ -126,6 +126,8 @@ class EyeLayer:
         lash: height of the strip at the upper lid's edge that moves without stretching.
         switch: float32 [2], closedness (0..1) at which the picture `shut` begins to replace the
             open lid, and at which it has.
+        slides: the lid of `shut` slides out from under what lies above the eye (a drawing's hair)
+            instead of stretching.
         box: float32 [4] of `shut`.
         shut: uint8 [H, W, 4], the portrait around this eye with the lids closed.
     """
@@ -139,6 +141,7 @@ class EyeLayer:
     bottom: FloatArray
     lash: float
     switch: FloatArray
+    slides: bool
     box: FloatArray
     shut: ByteArray
 

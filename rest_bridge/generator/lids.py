@@ -104,6 +104,9 @@ class Lids:
         t = self._t
         open_t = self._lid_source(t, upper, lower, self._upper, self._lower)
         shut_t = self._lid_source(t, upper, lower, self._closed, self._closed)
+        if self._eye.slides:
+            above = np.where(t > self._upper - 0.05, t - upper + self._closed, t)
+            shut_t = np.where(t < (upper + lower) / 2, above, shut_t)
         edge = np.minimum(t - upper, lower - t)
         gaze = np.array([inside - outside, down - up], np.float32) * self._gaze_sign * _GAZE_REACH
         ball_s, ball_t = self._ball_source(t, upper, lower, gaze)

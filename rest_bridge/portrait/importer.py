@@ -21,6 +21,7 @@ from rest_bridge.portrait.geometry import SHAPES, face_field, head_field, mouth_
 from rest_bridge.portrait.paint import (
     Light,
     detect_style,
+    lid_is_bare,
     paint_mouth,
     paint_shut_eye,
     read_light,
@@ -307,6 +308,8 @@ def _own_opening(lips: LipCurves, gap_gain: FloatArray, fitted: FittedHead) -> F
 
 def _eye(canvas: ByteArray, lids: LidCurves, light: Light, style: Style) -> EyeLayer:
     box, shut = paint_shut_eye(canvas, lids, light, style)
+    covered = style == "drawn" and not lid_is_bare(canvas, lids, light)
+    switch = {"drawn": [0.3, 0.31] if covered else [0.5, 0.51]}.get(style, [0.1, 0.4])
     return EyeLayer(
         axes=np.stack([lids.axes.origin, lids.axes.along]).astype(np.float32),
         places=lids.places,
@@ -316,7 +319,8 @@ def _eye(canvas: ByteArray, lids: LidCurves, light: Light, style: Style) -> EyeL
         top=lids.top,
         bottom=lids.bottom,
         lash=0.18 if style == "drawn" else 0.05,
-        switch=np.array([0.5, 0.51] if style == "drawn" else [0.1, 0.4], np.float32),
+        switch=np.array(switch, np.float32),
+        slides=covered,
         box=box,
         shut=shut,
     )

@@ -278,7 +278,12 @@ def paint_shut_eye(
     curve = {n: np.interp(s, lids.places, getattr(lids, n)).astype(np.float32)
              for n in ("upper", "lower", "closed", "top", "bottom")}  # fmt: skip
     eye = _EyePlace(picture, lids, s, t, curve, 1 / (width * canvas_px), places)
-    painted = _flat_lid(eye) if style == "drawn" else _skin_lid(eye, light, style)
+    if style != "drawn":
+        painted = _skin_lid(eye, light, style)
+    elif lid_is_bare(picture, lids, light):
+        painted = _flat_lid(eye)
+    else:
+        painted = _filled_lid(eye, light)
     original = sample_picture(picture, places)
     return box, _as_bytes(np.concatenate([painted, original[..., 3:]], -1))
 
@@ -337,6 +342,40 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> FloatArray:
     strength = 0.88 if style == "photo" else 0.75
     out = out * (1 - strength * line)[..., None] + light.line * (strength * line)[..., None]
     return np.where(((s > -0.02) & (s < 1.02))[..., None], out, eye.read(s, t))
+
+
+def lid_is_bare(picture: ByteArray, lids: LidCurves, light: Light) -> bool:
+    """Say whether a drawing shows plain skin above the eye, so that it may be stretched.
+
+    Args:
+        picture: uint8 [N, N, 4].
+        lids: the eye's curves.
+        light: the portrait's light.
+
+    Returns:
+        False where hair hangs over the lid.
+    """
+    inside = (lids.places > 0.1) & (lids.places < 0.9)
+    width = float(np.linalg.norm(lids.axes.along))
+    share = np.linspace(0.15, 0.9, 9, dtype=np.float32)[:, None]
+    heights = lids.upper - 0.14 + share * (lids.top - lids.upper + 0.14)
+    local = np.stack(np.broadcast_arrays(lids.places, heights * width), -1)[:, inside]
+    colours = sample_picture(picture[..., :3], lids.axes.canvas(local))
+    return float((np.abs(colours - light.skin).max(-1) < 45).mean()) > 0.7
+
+
+def _filled_lid(eye: _EyePlace, light: Light) -> FloatArray:
+    """Fill the eye with the drawing's skin and close it with one line in its own colour."""
+    s, t, curve = eye.s, eye.t, eye.curve
+    hide = np.clip((t - curve["upper"] + 0.07) / 0.03, 0, 1)
+    hide *= np.clip((curve["lower"] + 0.1 - t) / 0.03, 0, 1)
+    hide *= np.clip((s + 0.06) / 0.04, 0, 1) * np.clip((1.06 - s) / 0.04, 0, 1)
+    out = eye.read(s, t) * (1 - hide[..., None]) + light.skin * hide[..., None]
+    body = np.sin(np.pi * s.clip(0, 1)).clip(0) ** 0.4 * ((s > 0) & (s < 1))
+    thick = 0.04 * body
+    line = np.clip((thick - np.abs(t - curve["closed"] + thick)) / eye.pixel + 0.5, 0, 1)
+    line *= body > 0
+    return out * (1 - line[..., None]) + light.line * line[..., None]
 
 
 def _flat_lid(eye: _EyePlace) -> FloatArray:

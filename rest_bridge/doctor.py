@@ -24,6 +24,7 @@ import platformdirs
 from rest_bridge.config import Config
 from rest_bridge.errors import RestBridgeError
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.sinks.camera_remedies import camera_remedy
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -46,41 +47,6 @@ with pyvirtualcam.Camera(width=1280, height=720, fps=20, **options) as camera:
     print(camera.device)
 """
 
-CAMERA_REMEDIES: Final = (
-    (
-        "obs virtual camera device not found",
-        "install OBS Studio and press Start Virtual Camera in it once",
-    ),
-    (
-        "obs virtual camera is not installed",
-        "install OBS 30 or newer, press Start Virtual Camera once, allow its extension in System "
-        "Settings, and restart the computer if it still is not found",
-    ),
-    (
-        "virtual camera output could not be started",
-        "another program (perhaps OBS itself) is sending to the OBS camera: stop it there",
-    ),
-    (
-        "no v4l2 loopback device",
-        "sudo apt-get install v4l2loopback-dkms && sudo modprobe v4l2loopback exclusive_caps=1 "
-        'card_label="rest_bridge"',
-    ),
-    (
-        "operation not permitted",
-        "Secure Boot refuses the unsigned v4l2loopback module: sign it "
-        "(mokutil) or switch Secure Boot off",
-    ),
-    ("permission", "sudo usermod -aG video $USER, then log out and in again"),
-    (
-        "not a video output device",
-        "camera.device names a real webcam; choose one from `rest-bridge devices`, and load "
-        "v4l2loopback with exclusive_caps=1",
-    ),
-    ("already in use", "another program is sending to this camera: stop it or choose another"),
-    ("busy", "another program is sending to this camera: stop it or choose another"),
-)
-"""Part of a message of pyvirtualcam, lower case -> what to do about its real cause."""
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -101,13 +67,6 @@ class Check:
     def as_dict(self) -> dict[str, str]:
         """Return the fields for JSON."""
         return asdict(self)
-
-
-def camera_remedy(message: str) -> str:
-    """Return what to do about an error of pyvirtualcam; several if every back end failed."""
-    text = message.lower()
-    remedies = [remedy for part, remedy in CAMERA_REMEDIES if part in text]
-    return "; or ".join(dict.fromkeys(remedies)) or "see the troubleshooting table in README.md"
 
 
 def examine(config: Config, sound: Iterable[Callable[[], Check]] = ()) -> list[Check]:

@@ -11,6 +11,7 @@ import pytest
 from rest_bridge import doctor
 from rest_bridge.config import CameraSection, Config, EndpointsSection, ModelSection, PreviewSection
 from rest_bridge.devices import list_all, list_cameras
+from rest_bridge.sinks.camera_remedies import camera_remedy
 
 MESSAGES = {
     "virtual camera output could not be started": "stop it there",
@@ -27,18 +28,18 @@ MESSAGES = {
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_every_known_camera_message_has_its_remedy(message: str) -> None:
-    assert MESSAGES[message] in doctor.camera_remedy(message)
+    assert MESSAGES[message] in camera_remedy(message)
 
 
 def test_when_every_camera_back_end_fails_each_remedy_is_shown() -> None:
     text = "'obs' backend: OBS Virtual Camera device not found\n'unitycapture': already in use"
-    remedy = doctor.camera_remedy(text)
+    remedy = camera_remedy(text)
     assert "install OBS" in remedy
     assert "another program" in remedy
 
 
 def test_an_unknown_camera_message_points_to_the_readme() -> None:
-    assert "README" in doctor.camera_remedy("segmentation fault")
+    assert "README" in camera_remedy("segmentation fault")
 
 
 def test_a_taken_port_is_named_with_the_key_that_changes_it() -> None:

@@ -7,6 +7,7 @@ cache. Graphs take and return their state by name: `state.X` in, `next_state.X` 
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 MAX_CHUNK_LATENTS: Final = 4
 _TOLERANCE: Final = 2e-4
 _OPSET: Final = 18
+_LEAST_HALVED: Final = 2048
+"""Weights with fewer values stay float32."""
 
 
 class ExportMismatch(RuntimeError):
@@ -114,6 +117,8 @@ def export_motion(
         ExportMismatch: a graph disagrees with torch; nothing was written.
     """
     config = dit.config
+    for module in (encoder, dit):
+        _round_weights(module)
     encoder_spec = StateSpec(
         tuple(
             ArraySpec(f"state.conv{i}", (1, *shape))
@@ -221,12 +226,44 @@ def _export(
     outputs: Sequence[str],
     moving: dict[str, dict[int, str]],
 ) -> None:
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # Shapes that the tracer calls constant are: batch, window and width never change.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             graph, args, str(path), input_names=list(inputs), output_names=list(outputs),
             dynamic_axes=moving or None, opset_version=_OPSET, dynamo=False,
             do_constant_folding=True,
         )  # fmt: skip
+    _halve_weights(path)
+
+
+def _halve_weights(path: Path) -> None:
+    """Store large weights as float16; ONNX Runtime widens them once, when it loads the graph."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(str(path))
+    casts = []
+    for weight in model.graph.initializer:
+        array = numpy_helper.to_array(weight)
+        if array.dtype != np.float32 or array.size < _LEAST_HALVED:
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
+        to = onnx.TensorProto.FLOAT
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=to))
+    for index, cast in enumerate(casts):
+        model.graph.node.insert(index, cast)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _round_weights(module: nn.Module) -> None:
+    """Round large weights to float16 in place, so that torch and the stored graph agree."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.numel() >= _LEAST_HALVED:
+                parameter.copy_(parameter.half().float())
 
 
 def _verify(

@@ -38,8 +38,9 @@ _FRAGMENTED: Final = {
     "movflags": "+hybrid_fragmented+delay_moov",
     "frag_duration": "1000000",  # microseconds
 }
-# One thread count for every machine: x264's output depends on it.
-_THREADS: Final = 2
+_ONE_THREAD_PX: Final = 1280 * 720
+"""Up to this size one encoder thread keeps up with 25 fps; more only fight for the two cores. The
+count must not depend on the machine, because x264's output depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ class VideoWriter:
         # 48 kHz ticks: every frame time of 25, 30 and 60 fps is exact, as is every sample.
         context.time_base = _TIME_BASE
         stream.time_base = _TIME_BASE
-        context.thread_count = _THREADS
+        context.thread_count = 1 if self._width * self._height <= _ONE_THREAD_PX else 2
         context.colorspace = Colorspace.ITU709
         context.color_range = ColorRange.MPEG
         context.color_primaries = 1  # BT.709, as are transfer and matrix: what players assume

@@ -218,17 +218,17 @@ def test_a_file_that_was_never_closed_can_be_played(tmp_path: Path, ending: str)
 
     file = Survivor()
     writer = VideoWriter(tmp_path / f"a{ending}", FORMAT, file=file)
-    for index in range(150):
+    for index in range(100):
         frame = make_frame(index)
         writer.write(frame.rgba, frame.pts_ns)
         writer.write_voice(frame.voice.samples)
     killed = io.BytesIO(file.getvalue())
-    # Encoders look ahead and fragments last a second: up to some three seconds are lost.
-    assert len(read_pictures(killed)) >= 75
+    # Encoders look ahead and fragments last a second: up to some two seconds are lost.
+    assert len(read_pictures(killed)) >= 40
     killed.seek(0)
-    assert len(read_voice(killed)) >= 3 * VOICE_RATE_HZ
+    assert len(read_voice(killed)) >= 1.6 * VOICE_RATE_HZ
     writer.close()
-    assert len(read_pictures(io.BytesIO(file.kept))) == 150
+    assert len(read_pictures(io.BytesIO(file.kept))) == 100
 
 
 def count_until_cut(path: Path | io.BytesIO) -> int:
@@ -261,18 +261,18 @@ class FullDisk(io.BytesIO):
 
 
 @pytest.mark.parametrize(
-    ("ending", "room"), [(".mp4", 400_000), (".webm", 1_000_000), (".mov", 2_000_000)]
+    ("ending", "room"), [(".mp4", 200_000), (".webm", 300_000), (".mov", 800_000)]
 )
 def test_disk_full_is_one_sentence_and_the_file_plays(
     tmp_path: Path, ending: str, room: int
 ) -> None:
     file = FullDisk(room)
-    writer = VideoWriter(tmp_path / f"a{ending}", FrameFormat(128, 96, 25.0), file=file)
+    writer = VideoWriter(tmp_path / f"a{ending}", FORMAT, file=file)
     rng = np.random.default_rng(0)
 
     def fill_the_disk() -> None:
         for index in range(1000):
-            noise = rng.integers(0, 256, (96, 128, 4), np.uint8)
+            noise = rng.integers(0, 256, (48, 64, 4), np.uint8)
             writer.write(noise, index * FRAME_DURATION_NS)
             writer.write_voice(make_frame(index).voice.samples)
 
@@ -280,7 +280,7 @@ def test_disk_full_is_one_sentence_and_the_file_plays(
         fill_the_disk()
     writer.close()
     with pytest.raises(SinkError, match="already closed"):
-        writer.write(rng.integers(0, 256, (96, 128, 4), np.uint8), 10**12)
+        writer.write(rng.integers(0, 256, (48, 64, 4), np.uint8), 10**12)
     assert len(file.kept) <= room
     assert count_until_cut(io.BytesIO(file.kept)) >= 25
 
@@ -329,7 +329,7 @@ def test_dev_full_fails_the_recorder_and_the_stream_goes_on(tmp_path: Path) -> N
 @pytest.mark.device
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts a tmpfs")
 def test_a_really_full_disk_ends_the_recording_and_the_file_plays(tmp_path: Path) -> None:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(tmp_path)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(tmp_path)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("a small disk can only be mounted by root")
     try:

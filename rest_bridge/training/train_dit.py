@@ -188,6 +188,7 @@ class Trainer:
             "flow": measure.rig_error(rig, target, weight * flow_weight),
             "off": 0.3 * measure.off_readout(predicted),
             "motion": measure.motion_error(rig, target),
+            "shake": 20.0 * measure.head_shake(rig, target),
             "mel": 0.05 * sound,
             "contrast": 0.02 * contrast,
             "probe": 0.3 * probe,

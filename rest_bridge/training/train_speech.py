@@ -155,7 +155,8 @@ def train(run: SpeechRun) -> None:
         optimiser.step()
         step += 1
         for name, value in zip(("mel", "contrast", "mouth"), parts, strict=True):
-            averages[name] = 0.98 * averages.get(name, float(value)) + 0.02 * float(value)
+            now = float(value.detach())
+            averages[name] = 0.98 * averages.get(name, now) + 0.02 * now
         if step % 50 == 0:
             told = {k: round(v, 4) for k, v in averages.items()}
             log.info("%s", json.dumps({"step": step, "s": round(time.monotonic() - begun), **told}))

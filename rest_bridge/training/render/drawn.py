@@ -11,12 +11,10 @@ from typing import Final
 import cv2
 import numpy as np
 
-from rest_bridge.rig import RIG_INDEX
+from rest_bridge.training.render.drawn_sheet import FRACTION_BITS, Sheet, ellipse, fixed, smooth
 from rest_bridge.training.render.drawn_style import Style
-from rest_bridge.training.render.pose import rotation
 from rest_bridge.training.render.raster import Array
 
-_FRACTION_BITS: Final = 4
 _EYE_STEPS: Final = np.array([0.0, 0.2, 0.8, 1.0])
 _UPPER_OUTER: Final = np.array([0.2, 0.42, 0.5, 0.58, 0.8])
 _LOWER_OUTER: Final = np.array([0.86, 0.68, 0.5, 0.32, 0.14])
@@ -45,52 +43,7 @@ def draw_character(
     return _Drawing(style, rig, size_px * supersample, eye_share).finish(supersample)
 
 
-class _Drawing:
-    def __init__(self, style: Style, rig: Array, size: int, eye_share: float) -> None:
-        self.style, self.rig, self.size = style, rig, size
-        self.unit = eye_share * size / (2 * style.eye_x) * (1 + float(rig[5]))
-        self.turn = rotation(*rig[:3])
-        self.rng = np.random.default_rng(style.seed)
-        self.canvas = np.zeros((size, size, 4), np.uint8)
-        shift = np.array([rig[3], -rig[4]]) * 2 * style.eye_x
-        self.origin = np.array([0.5, 0.44]) * size + shift * self.unit
-        self.points = np.zeros((66, 2))
-
-    def value(self, name: str) -> float:
-        return float(self.rig[RIG_INDEX[name]])
-
-    def relief(self, xy: Array) -> Array:
-        inside = 1 - (xy[:, 0] / 1.08) ** 2 - ((xy[:, 1] - 0.2) / 1.9) ** 2
-        return self.style.depth * np.sqrt(np.clip(inside, 0, 1))
-
-    def place(self, xy: Array, depth: Array | float | None = None, share: float = 1.0) -> Array:
-        """Turn points [N, 2] with the head (share 0 = body) and return pixels [N, 2]."""
-        xy = np.atleast_2d(np.asarray(xy, float))
-        z = self.relief(xy) if depth is None else np.broadcast_to(depth, len(xy))
-        pivot = np.array([0, -1.2 * self.style.chin, -0.4])
-        solid = np.stack([xy[:, 0], -xy[:, 1], z], 1)
-        turned = (solid - pivot) @ self.turn.T.astype(float) + pivot
-        solid = solid + share * (turned - solid)
-        return self.origin + np.stack([solid[:, 0], -solid[:, 1]], 1) * self.unit
-
-    def fill(self, pixels: Array, colour: Array) -> None:
-        cv2.fillPoly(
-            self.canvas, [_fixed(pixels)], _rgba255(colour), cv2.LINE_AA, shift=_FRACTION_BITS
-        )
-
-    def stroke(self, pixels: Array, colour: Array, weight: float, *, closed: bool = False) -> None:
-        thick = max(1, round(weight * self.unit))
-        cv2.polylines(
-            self.canvas, [_fixed(pixels)], closed, _rgba255(colour), thick, cv2.LINE_AA,
-            shift=_FRACTION_BITS,
-        )  # fmt: skip
-
-    def shape(self, pixels: Array, colour: Array) -> None:
-        """Fill and outline a closed shape in the character's line."""
-        self.fill(pixels, colour)
-        if self.style.line > 0:
-            self.stroke(pixels, self.style.ink, self.style.line, closed=True)
-
+class _Drawing(Sheet):
     def finish(self, supersample: int) -> Drawn:
         self._back_hair()
         self._body()
@@ -146,7 +99,7 @@ class _Drawing:
         contour = self._contour()
         if s.ears:
             for side in (-1, 1):
-                ear = np.array([side * 1.02, 0.12]) + _ellipse(0.13, 0.2)
+                ear = np.array([side * 1.02, 0.12]) + ellipse(0.13, 0.2)
                 self.shape(self.place(ear, -0.05), s.skin)
         skull = np.array([[0.98, -0.45], [0.7, -0.85], [0, -1.0], [-0.7, -0.85], [-0.98, -0.45]])
         outline = np.concatenate([contour, skull])
@@ -167,7 +120,7 @@ class _Drawing:
             self.fill(self.place(shade, 0.08), s.shadow)
         if s.blush:
             for side in (-1, 1):
-                spot = np.array([side * 0.55, s.nose_y]) + _ellipse(0.16, 0.08)
+                spot = np.array([side * 0.55, s.nose_y]) + ellipse(0.16, 0.08)
                 self.fill(self.place(spot), s.skin * [0.98, 0.78, 0.78])
 
     def _nose(self) -> None:
@@ -181,7 +134,7 @@ class _Drawing:
         self.points[31:36] = self.place(wings, jut - 0.08 - 0.08 * np.abs(across))
         weight, where = max(s.line, 0.012), self.points
         if s.nose_kind == "dot":
-            self.fill(where[33] + _ellipse(0.02, 0.02) * self.unit, s.ink * 0.7 + s.shadow * 0.3)
+            self.fill(where[33] + ellipse(0.02, 0.02) * self.unit, s.ink * 0.7 + s.shadow * 0.3)
         elif s.nose_kind == "tick":
             self.stroke(np.stack([where[30], where[33]]), s.ink, weight)
         elif s.nose_kind == "wedge":
@@ -192,7 +145,7 @@ class _Drawing:
         elif s.nose_kind == "nostrils":
             for corner in (31, 35):
                 hole = where[33] * 0.45 + where[corner] * 0.55
-                self.fill(hole + _ellipse(0.035, 0.018) * self.unit, s.ink * 0.6 + s.shadow * 0.4)
+                self.fill(hole + ellipse(0.035, 0.018) * self.unit, s.ink * 0.6 + s.shadow * 0.4)
             self.stroke(where[31:36], s.shadow * 0.8, weight)
 
     def _mouth(self) -> None:
@@ -277,6 +230,9 @@ class _Drawing:
             up_high = low_high = 0.5 * s.eye_height
         low = low_high * arch * (1 - 0.35 * self.value(f"eyeSquint{which}"))
         up = -up_high * arch
+        if s.seed % 3 == 0:
+            # Laughing: closed eyes arch upwards.
+            low = low * min(opened, 1.0) - 0.45 * up_high * arch * (1 - min(opened, 1.0))
         upper = np.stack([x, slant + low * (1 - opened) + up * opened], 1)
         lower = np.stack([x, slant + low], 1)
         top, bottom = self.place(upper), self.place(lower)
@@ -299,7 +255,7 @@ class _Drawing:
             shown = slice(0, 25) if s.eye_kind == "round" else slice(5, 20)
             self.stroke(bottom[shown], s.ink, max(0.012, 0.4 * weight))
         if s.glasses:
-            rim = _ellipse(s.eye_width * 1.35, s.eye_height * 0.9)
+            rim = ellipse(s.eye_width * 1.35, s.eye_height * 0.9)
             frame = np.array([side * s.eye_x, 0.02]) + rim
             self.stroke(self.place(frame), s.ink, 0.03, closed=True)
 
@@ -310,6 +266,8 @@ class _Drawing:
         down = self.value(f"eyeLookDown{which}") - self.value(f"eyeLookUp{which}")
         radius = s.iris * min(s.eye_height * 0.55, s.eye_width)
         tall = radius * (1.25 if s.eye_kind == "anime" else 1.0)
+        if s.eye_kind == "anime":
+            tall = max(tall, 0.46 * s.eye_height)
         free = max(s.eye_width - 0.6 * radius, 0.02)
         centre = np.array([side * (s.eye_x + 0.5 * outer * free),
                            slant - 0.06 * s.eye_height + 0.4 * down * s.eye_height])  # fmt: skip
@@ -322,16 +280,20 @@ class _Drawing:
         canvas, origin = self.canvas, self.origin
         window = canvas[low[1] : high[1], low[0] : high[0]]
         mask = np.zeros(window.shape[:2], np.uint8)
-        cv2.fillPoly(mask, [_fixed(opening - low)], 255, cv2.LINE_AA, shift=_FRACTION_BITS)
+        cv2.fillPoly(mask, [fixed(opening - low)], 255, cv2.LINE_AA, shift=FRACTION_BITS)
         self.canvas, self.origin = (
             np.full(window.shape, (250, 250, 248, 255), np.uint8),
             origin - low,
         )
-        self.fill(self.place(centre + _ellipse(radius, tall)), s.iris_colour * 0.6)
-        self.fill(self.place(centre + _ellipse(radius * 0.86, tall * 0.88)), s.iris_colour)
-        self.fill(self.place(centre + _ellipse(radius * 0.42, tall * 0.45)), s.ink)
+        self.fill(self.place(centre + ellipse(radius, tall)), s.iris_colour * 0.6)
+        self.fill(self.place(centre + ellipse(radius * 0.86, tall * 0.88)), s.iris_colour)
+        if s.seed % 2:
+            glow = centre + np.array([0, 0.35 * tall])
+            bright = np.clip(s.iris_colour * 1.4 + 0.15, 0, 1)
+            self.fill(self.place(glow + ellipse(radius * 0.6, tall * 0.45)), bright)
+        self.fill(self.place(centre + ellipse(radius * 0.42, tall * 0.45)), s.ink)
         light = centre - np.array([0.3 * radius, 0.4 * tall])
-        self.fill(self.place(light + _ellipse(radius * 0.25, tall * 0.22)), np.ones(3))
+        self.fill(self.place(light + ellipse(radius * 0.25, tall * 0.22)), np.ones(3))
         share = mask[..., None].astype(np.float32) / 255
         window[:] = (self.canvas * share + window * (1 - share) + 0.5).astype(np.uint8)
         self.canvas, self.origin = canvas, origin
@@ -377,9 +339,21 @@ class _Drawing:
         pixels = self.place(np.concatenate([cap, np.array(fringe)]), 0.2)
         self.shape(pixels if s.bangs > 3 else smooth(pixels), s.hair)
         self._strands(top)
+        self._hair_lines(cap)
         if s.cel:
             shine = np.stack([0.7 * np.cos(arc), top * 0.7 * np.sin(arc) ** 0.8 + 0.05], 1)[3:10]
             self.stroke(self.place(shine, 0.3), np.clip(s.hair * 1.3 + 0.08, 0, 1), 0.06)
+
+    def _hair_lines(self, cap: Array) -> None:
+        """Draw lines from the crown along the hair, darker or lighter than it."""
+        s = self.style
+        tone = s.hair * (0.6 if self.rng.random() < 0.7 else 1.35)
+        crown = np.array([self.rng.normal(0, 0.2), -s.hair_top * 0.95])
+        for _ in range(int(self.rng.integers(0, 9))):
+            end = cap[self.rng.integers(1, len(cap) - 1)] * self.rng.uniform(0.5, 0.95)
+            bend = (crown + end) / 2 + self.rng.normal(0, 0.08, 2)
+            line = smooth(np.stack([crown, bend, end]), closed=False)
+            self.stroke(self.place(line, 0.25), tone.clip(0, 1), self.rng.uniform(0.008, 0.02))
 
     def _strands(self, top: float) -> None:
         """Draw a few single locks over forehead and eyes, as drawn hair has them."""
@@ -392,33 +366,3 @@ class _Drawing:
             half, root = np.array([wide, 0]), np.array([x * 0.6, top * 0.7])
             lock = np.stack([root - half, middle - half, end, middle + half, root + half])
             self.shape(smooth(self.place(lock, 0.25)), s.hair)
-
-
-def smooth(points: Array, *, closed: bool = True, steps: int = 6) -> Array:
-    """Return a Catmull-Rom curve through points [N, 2]: [N * steps, 2]."""
-    if closed:
-        ring = np.concatenate([points[-1:], points, points[:2]])
-    else:
-        ring = np.concatenate([points[:1], points, points[-1:]])
-    before, start, stop, after = ring[:-3], ring[1:-2], ring[2:-1], ring[3:]
-    t = (np.arange(steps) / steps)[None, :, None]
-    p0, p1, p2, p3 = (p[:, None] for p in (before, start, stop, after))
-    curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
-                   + (3 * p1 - p0 - 3 * p2 + p3) * t**3)  # fmt: skip
-    curve = curve.reshape(-1, 2)
-    return curve if closed else np.concatenate([curve, points[-1:]])
-
-
-def _ellipse(width: float, height: float) -> Array:
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    return np.stack([width * np.cos(angle), height * np.sin(angle)], 1)
-
-
-def _fixed(pixels: Array) -> Array:
-    """Pixels (centres at .5) as cv2's fixed-point coordinates (centres at 0)."""
-    return np.round((pixels - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
-
-
-def _rgba255(colour: Array) -> tuple[float, float, float, float]:
-    red, green, blue = (float(v) for v in np.clip(colour, 0, 1) * 255)
-    return red, green, blue, 255.0

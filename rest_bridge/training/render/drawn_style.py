@@ -67,9 +67,9 @@ class Style:
 # (low, high) a length: chin, jaw_width, jaw_height, chin_width, eye_width, eye aspect, iris,
 # nose_y share, mouth_y share, mouth_width
 _RANGES: Final[dict[Manner, tuple[tuple[float, float], ...]]] = {
-    "anime": ((0.85, 1.25), (0.55, 0.78), (0.5, 0.65), (0.04, 0.15), (0.25, 0.39), (0.65, 1.3),
-              (0.72, 1.0), (0.42, 0.56), (0.66, 0.8), (0.12, 0.3)),
-    "chibi": ((0.62, 0.85), (0.75, 0.95), (0.45, 0.6), (0.15, 0.4), (0.24, 0.36), (0.8, 1.4),
+    "anime": ((0.85, 1.45), (0.55, 0.8), (0.5, 0.65), (0.04, 0.15), (0.2, 0.39), (0.7, 2.4),
+              (0.72, 1.05), (0.42, 0.58), (0.62, 0.8), (0.1, 0.34)),
+    "chibi": ((0.62, 0.9), (0.75, 0.95), (0.45, 0.6), (0.15, 0.4), (0.2, 0.36), (0.8, 2.2),
               (0.75, 1.0), (0.4, 0.52), (0.6, 0.76), (0.1, 0.26)),
     "cartoon": ((0.95, 1.6), (0.6, 0.98), (0.5, 0.8), (0.15, 0.55), (0.14, 0.32), (0.5, 1.25),
                 (0.3, 0.7), (0.36, 0.55), (0.6, 0.78), (0.25, 0.6)),
@@ -141,7 +141,7 @@ def sample_style(rng: np.random.Generator, manner: Manner | None = None) -> Styl
         depth=rng.uniform(0.35, 0.6),
         eye_x=float(np.clip(rng.uniform(0.4, 0.52), eye_width + 0.06, 0.93 - eye_width)),
         eye_width=eye_width,
-        eye_height=eye_width * aspect,
+        eye_height=min(eye_width * aspect, 0.75 * chin * nose),
         eye_slant=rng.normal(0, 0.1),
         iris=iris,
         brow_gap=rng.uniform(0.08, 0.24),

@@ -23,7 +23,8 @@ from rest_bridge.training.render.ict_head import (
 )  # fmt: skip
 from rest_bridge.training.render.landmarks66 import MOUTH, part_boxes
 from rest_bridge.training.render.makehuman import Geometry, Rendered
-from rest_bridge.training.render.raster import Array, Coverage, cover, shrink, vertex_normals
+from rest_bridge.training.render.raster import Array, Coverage, cover, shrink
+from rest_bridge.training.render.shading import vertex_normals
 
 _DEPTH_TOLERANCE: Final = 0.8
 

@@ -6,6 +6,7 @@ finished latents writes their keys and values into the Context-Cache. It knows n
 Shape letters: T latent frames of a chunk, D token width, C conditions.
 """
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -109,7 +110,7 @@ class MotionGenerator:
             **{a.name: state[a.name] for a in self._graph_spec.arrays},
         }
         latents = noise[None] * self._temperature
-        for t, t_next in zip(self._schedule, self._schedule[1:], strict=False):
+        for t, t_next in pairwise(self._schedule):
             flow_time = np.full((1, num_latents), t, np.float32)
             # Asking for the velocity alone spares the copies of keys and values.
             out = self._session.run({"latents": latents, "t": flow_time, **inputs}, ["velocity"])

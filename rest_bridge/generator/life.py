@@ -144,9 +144,9 @@ class LifePlanner:
 
     def _rng(self, stream: int, cell: int) -> np.random.Generator:
         # A counter-based generator: cell n costs the same on the first day as on the last.
-        return np.random.Generator(
-            np.random.Philox(key=[self._seed, stream], counter=[0, 0, 0, int(cell) & 0xFFFF_FFFF_FFFF])
-        )  # fmt: skip
+        place = int(cell) & 0xFFFF_FFFF_FFFF
+        bits = np.random.Philox(key=[self._seed, stream], counter=[place, 0, 0, 0])
+        return np.random.Generator(bits)
 
 
 def _cells(times_s: npt.NDArray[np.float64], cell_s: float, *, before: int) -> range:

@@ -50,9 +50,12 @@ def attend(
 
     Args:
         queries: [B, H, Nq, D], un-rotated.
-        keys, values: [B, H, Nk, D], keys un-rotated.
-        query_position, key_position: float [Nq] and [Nk], latent frames.
-        sink_keys, sink_values: [B, H, Ns, D].
+        keys: [B, H, Nk, D], un-rotated.
+        values: [B, H, Nk, D].
+        query_position: float [Nq], latent frames.
+        key_position: float [Nk].
+        sink_keys: [B, H, Ns, D].
+        sink_values: [B, H, Ns, D].
         mask: bool, broadcastable to [B, 1, Nq, Ns + Nk]; True where a key may be seen.
 
     Returns:

@@ -288,7 +288,8 @@ class StreamingDit(nn.Module):
             context: [B, T, 16, 4, 4], finished latents (or the network's own).
             noisy: [B, T, 16, 4, 4], at flow time t.
             t: [B, T].
-            audio: [B, T, 2, audio_width]. conditions: [B, T, C].
+            audio: [B, T, 2, audio_width].
+            conditions: [B, T, C].
             chunk: int64 [T], number of the chunk of each frame, not decreasing.
             sink_known: bool [B], False drops the reference.
             context_known: bool [B], False drops the whole Context-Cache.

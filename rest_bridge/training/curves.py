@@ -213,7 +213,5 @@ def gaussian_smooth(values: npt.NDArray[np.floating], deviation: float) -> npt.N
     radius = int(4 * deviation) + 1
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
     padded = np.pad(values, ((radius, radius), (0, 0)), "edge")
-    columns = [
-        np.convolve(padded[:, c], kernel / kernel.sum(), "valid") for c in range(padded.shape[1])
-    ]
-    return np.stack(columns, 1)
+    kernel /= kernel.sum()
+    return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], 1)

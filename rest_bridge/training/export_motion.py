@@ -106,7 +106,8 @@ def export_motion(
     """Write speech_encoder.onnx, dit.onnx, dit_prefill.onnx, audio.npz and their sections.
 
     Args:
-        encoder, dit: averaged weights.
+        encoder: SpeechAE with averaged weights; rounded to float16 in place.
+        dit: likewise.
         mel: constants of the features.
         package: folder of the model package.
         trained: what to record of the training (step, validation metrics).

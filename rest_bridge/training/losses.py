@@ -65,7 +65,8 @@ class RigLosses:
         """Weighted squared error of values and of the lip aperture.
 
         Args:
-            predicted, target: [B, F, R], normalised.
+            predicted: [B, F, R], normalised.
+            target: [B, F, R], normalised.
             weight: [B, F].
         """
         error = predicted - target

@@ -4,6 +4,8 @@ Place in the flow: SpeechAE tokens + conditions -> here -> latents -> `speech_me
 Shape letters: B batch, T latent frames of the whole clip.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,9 @@ def stream(
     Args:
         model: the DiT.
         reference: [B, 16, 4, 4].
-        tokens: [B, T, 2, D]. conditions: [B, T, C]. noise: [B, T, 16, 4, 4].
+        tokens: [B, T, 2, D].
+        conditions: [B, T, C].
+        noise: [B, T, 16, 4, 4].
         num_steps: denoising steps a chunk.
         chunk_latents: latent frames a chunk.
 
@@ -41,7 +45,7 @@ def stream(
         part = slice(first, first + chunk_latents)
         x, audio, rows = noise[:, part], tokens[:, part], conditions[:, part]
         position = torch.tensor([first])
-        for t, t_next in zip(times, times[1:], strict=False):
+        for t, t_next in pairwise(times):
             flow_time = torch.full(x.shape[:2], t)
             velocity, _ = model(x, flow_time, audio, rows, cache, position)
             x = euler_step(x, velocity, t, t_next)

@@ -283,8 +283,8 @@ def measure_mel(utterances: Sequence[Utterance], rng: np.random.Generator) -> Me
     rows: list[FloatArray] = []
     for index in rng.choice(len(utterances), min(60, len(utterances)), replace=False):
         samples = augment_audio.random_gain(utterances[int(index)].samples, rng)
-        for start in range(0, len(samples) - 400, 1600):
-            rows.append(mel.log_mel(samples[start : start + 400]))
+        starts = range(0, len(samples) - 400, 1600)
+        rows += [mel.log_mel(samples[start : start + 400]) for start in starts]
     table = np.stack(rows)
     return MelConfig(table.mean(0).astype(np.float32), table.std(0).astype(np.float32))
 

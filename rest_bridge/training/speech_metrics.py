@@ -96,7 +96,8 @@ def _metrics(clips: list[Clip]) -> dict[str, float]:
     truth = [lip_aperture(c.target) for c in clips]
     made = [lip_aperture(c.predicted) for c in clips]
     if clips[0].session.style == "negative":
-        return {"open": float(np.mean(np.concatenate(made))), "most": float(np.max([m.max() for m in made]))}  # fmt: skip
+        every = np.concatenate(made)
+        return {"open": float(every.mean()), "most": float(every.max())}
     speaking = [~c.session.rest[: len(t)] for c, t in zip(clips, truth, strict=True)]
     pairs = list(zip(truth, made, speaking, strict=True))
     others = made[1:] + made[:1]
@@ -113,9 +114,7 @@ def _metrics(clips: list[Clip]) -> dict[str, float]:
             for c, s in zip(clips, speaking, strict=True)
         ),
         "lag_ms": 40.0 * _best_lag(truth, made),
-        "range": float(
-            np.percentile(np.concatenate(made), 95) / np.percentile(np.concatenate(truth), 95)
-        ),  # fmt: skip
+        "range": _p95(made) / _p95(truth),
         "closed": _closed(clips, made),
     }
     rest = np.concatenate([m[~s] for _, m, s in pairs])
@@ -140,6 +139,10 @@ def _closed(clips: list[Clip], made: list[FloatArray]) -> float:
         near = np.minimum(gap, np.minimum(np.roll(gap, 1), np.roll(gap, -1)))
         hits += list(near[shut] < limit)
     return float(np.mean(hits)) if hits else float("nan")
+
+
+def _p95(curves: list[FloatArray]) -> float:
+    return float(np.percentile(np.concatenate(curves), 95))
 
 
 def _jitter(rigs: list[FloatArray]) -> float:

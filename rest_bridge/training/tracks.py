@@ -90,14 +90,9 @@ class LandmarkTracker:
         matrix = np.array(
             [[scale, 0, centre_x - side / 2], [0, scale, centre_y - side / 2]], np.float32
         )
-        crops = np.stack(
-            [
-                cv2.warpAffine(
-                    frame, matrix, (_NET_SIZE, _NET_SIZE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-                )
-                for frame in frames
-            ]
-        )  # fmt: skip
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (_NET_SIZE, _NET_SIZE)
+        crops = np.stack([cv2.warpAffine(frame, matrix, size, flags=flags) for frame in frames])
         images = (crops.astype(np.float32) / 255 - _IMAGE_MEAN) / _IMAGE_STD
         maps = self._session.run(None, {"input": images.transpose(0, 3, 1, 2)})[0]
         points = decode_heatmaps(maps)

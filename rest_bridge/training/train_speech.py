@@ -50,7 +50,7 @@ class SpeechRun:
     save_every_s: float = 120.0
 
 
-def read_config(path: Path, run_type: type[Any], overrides: dict[str, Any]) -> Any:  # noqa: ANN401
+def read_config(path: Path, run_type: type[Any], overrides: dict[str, Any]) -> Any:
     """Read a TOML file into a settings dataclass.
 
     Raises:

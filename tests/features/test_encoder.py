@@ -67,5 +67,5 @@ def test_a_saved_state_replays_exactly(encoder: SpeechEncoder, tmp_path: Path) -
 def test_a_state_of_another_package_is_refused(encoder: SpeechEncoder) -> None:
     state = encoder.initial_state()
     state["encoder.pending"] = np.zeros((3, 80), np.float32)
-    with pytest.raises(StateMismatch, match="encoder.pending"):
+    with pytest.raises(StateMismatch, match=r"encoder\.pending"):
         encoder.state_spec.check(state)

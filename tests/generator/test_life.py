@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rest_bridge.generator.conditions import (
     CONDITION_INDEX,
     CONDITION_NAMES,
-    eyes_to_rig,
     expression_to_rig,
+    eyes_to_rig,
 )
 from rest_bridge.generator.life import LifePlanner, Steering
 from rest_bridge.rig import RIG_INDEX

@@ -1,5 +1,7 @@
 """Phones to curves: closures, rest, range; measured lips and rule curves on one scale."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,7 @@ def rig_of(phones: list[Phone]) -> np.ndarray:
 def test_lips_shut_for_p_b_and_m_between_open_vowels(consonant: str, each_s: float) -> None:
     phones = word("AA", consonant, "AA", each_s=max(each_s, 0.045))
     gap = curves.lip_aperture(rig_of(phones))
-    during = (FRAMES_S > 0.5 + each_s - 0.04) & (FRAMES_S < 0.5 + 2 * each_s + 0.02)
+    during = (0.5 + each_s - 0.04 < FRAMES_S) & (0.5 + 2 * each_s + 0.02 > FRAMES_S)
     assert gap[during].min() < 0.03
     assert gap.max() > 0.15
 
@@ -69,7 +71,7 @@ def test_tiles_cover_the_clip_without_gap_or_overlap() -> None:
     assert [p.symbol for p in phones] == ["SIL", "AA", "SIL", "P", "SIL"]
     assert phones[0].start_s == 0
     assert phones[-1].end_s == 1.0
-    for before, after in zip(phones, phones[1:], strict=False):
+    for before, after in pairwise(phones):
         assert before.end_s == after.start_s
 
 

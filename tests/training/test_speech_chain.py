@@ -53,12 +53,13 @@ def toy_utterance(seed: int) -> Utterance:
 def sessions() -> list[speech_data.Session]:
     mel, rng = LogMel(MEL), np.random.default_rng(0)
     voices = [toy_utterance(9).samples]
+    chains = [[toy_utterance(2 * i), toy_utterance(2 * i + 1)] for i in range(3)]
     return [
         speech_data.build_session(
-            speech_data.join_utterances([toy_utterance(2 * i), toy_utterance(2 * i + 1)], rng, pauses=True),
+            speech_data.join_utterances(chain, rng, pauses=True),
             mel, rng, num_versions=2, history=voices[0], voices=voices,
         )
-        for i in range(3)
+        for chain in chains
     ]  # fmt: skip
 
 

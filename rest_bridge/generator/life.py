@@ -144,8 +144,9 @@ class LifePlanner:
 
     def _rng(self, stream: int, cell: int) -> np.random.Generator:
         # A counter-based generator: cell n costs the same on the first day as on the last.
+        # The highest word, since drawing counts the lowest one up: neighbours would overlap.
         place = int(cell) & 0xFFFF_FFFF_FFFF
-        bits = np.random.Philox(key=[self._seed, stream], counter=[place, 0, 0, 0])
+        bits = np.random.Philox(key=[self._seed, stream], counter=[0, 0, 0, place])
         return np.random.Generator(bits)
 
 

@@ -109,8 +109,14 @@ class Pipeline:
             metrics: where the time each stage takes is recorded.
 
         Raises:
-            ConfigError: a frame at this rate has no whole number of samples.
+            ConfigError: a frame at this rate has no whole number of samples, or the chunk is longer
+                than the model allows.
         """
+        if not 1 <= chunk_latents <= stages.max_chunk_latents:
+            raise ConfigError(
+                f"generator.chunk = {chunk_latents} is not possible with this model package; "
+                f"choose 1 to {stages.max_chunk_latents}."
+            )
         if VOICE_RATE_HZ % fps:
             raise ConfigError(
                 f"output.fps = {fps} is not possible: a frame must hold a whole number of the "

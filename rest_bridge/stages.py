@@ -75,7 +75,17 @@ class PictureStage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The parts of the generator, loaded once and shared by all streams of one avatar."""
+    """The parts of the generator, loaded once and shared by all streams of one avatar.
+
+    Attributes:
+        speech: voice to audio tokens.
+        motion: audio tokens to motion latents.
+        life: plans blinks, glances and head motion.
+        latent_space: latents to rig and back.
+        decoder: latents to pictures.
+        avatar_latent: float32 [1, 16, 4, 4], the portrait's own state.
+        max_chunk_latents: latent frames that may be generated together.
+    """
 
     speech: SpeechStage
     motion: MotionStage
@@ -83,6 +93,7 @@ class Stages:
     latent_space: LatentStage
     decoder: PictureStage
     avatar_latent: FloatArray
+    max_chunk_latents: int = 12
 
 
 def load_stages(
@@ -122,11 +133,13 @@ def load_stages(
     # The decoder adds the portrait's own head pose, so the reference looks straight ahead here.
     rest = np.repeat(avatar.rest_rig[None], LATENT_STRIDE, 0).astype(np.float32)
     rest[:, : len(POSE_NAMES)] = 0.0
+    motion = MotionGenerator(package, num_steps=steps or None)
     return Stages(
         speech=SpeechEncoder(package),
-        motion=MotionGenerator(package, num_steps=steps or None),
+        motion=motion,
         life=LifePlanner(seed),
         latent_space=space,
         decoder=FaceDecoder(package, avatar, size_px),
         avatar_latent=space.from_rig(rest),
+        max_chunk_latents=motion.max_chunk_latents,
     )

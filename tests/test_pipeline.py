@@ -138,6 +138,12 @@ def test_frame_rate_without_whole_samples_is_refused():
         Pipeline(standin_stages(), fps=29)
 
 
+@pytest.mark.parametrize("chunk", [0, 13])
+def test_chunk_that_the_model_does_not_allow_is_refused(chunk):
+    with pytest.raises(ConfigError, match="1 to 12"):
+        Pipeline(standin_stages(), chunk_latents=chunk)
+
+
 def test_speech_is_labelled():
     voice = np.concatenate([np.zeros(48_000, "f4"), VOICE, np.zeros(48_000, "f4")])
     labels = [frame.rig.activity for frame in generate(voice=voice)]

@@ -54,6 +54,12 @@ class DitConfig:
         return (self.latent_shape[1] // self.patch) * (self.latent_shape[2] // self.patch)
 
     @property
+    def latent_size(self) -> int:
+        """Numbers in a latent frame."""
+        channels, rows, columns = self.latent_shape
+        return channels * rows * columns
+
+    @property
     def head_width(self) -> int:
         """Width of one head."""
         return self.width // self.num_heads
@@ -168,7 +174,12 @@ class StreamingDit(nn.Module):
         self.blocks = nn.ModuleList([DitBlock(config) for _ in range(config.num_blocks)])
         self.norm = RmsNorm(width, learned=False)
         self.leave = nn.Linear(width, channels)
-        nn.init.zeros_(self.leave.weight)
+        # Lids, gaze, slow pose and smile follow their plan almost linearly: a straight way from
+        # the conditions to the latent leaves the transformer what the voice adds to them, and
+        # takes the tremble out of the head.
+        self.obey = nn.Linear(config.num_conditions, config.latent_size, bias=False)
+        for layer in (self.leave, self.obey):
+            nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.leave.bias)
 
     # --- streaming ----------------------------------------------------------------------------
@@ -241,7 +252,7 @@ class StreamingDit(nn.Module):
                 mask=mask,
             )  # fmt: skip
             x = block.finish(x, attended, audio, own)
-        clean = self._latents(x, final)
+        clean = self._latents(x, final, conditions)
         scale = t.clamp(min=LEAST_T)[:, :, None, None, None]
         kept = config.window * per_frame
         next_cache = cache._replace(
@@ -316,7 +327,7 @@ class StreamingDit(nn.Module):
                 sink_keys=k[:, :, :per_frame], sink_values=v[:, :, :per_frame], mask=mask,
             )  # fmt: skip
             x = block.finish(x, attended, audio, own)
-        return self._latents(x[:, per_frame * (1 + num_frames) :], final)
+        return self._latents(x[:, per_frame * (1 + num_frames) :], final, conditions)
 
     def _training_mask(
         self, chunk: Tensor, batch: int, sink_known: Tensor, context_known: Tensor
@@ -352,15 +363,16 @@ class StreamingDit(nn.Module):
         x = x.reshape(batch, frames, self.config.tokens_per_latent, channels * patch * patch)
         return (self.enter(x) + self.place).flatten(1, 2)
 
-    def _latents(self, x: Tensor, final: Tensor) -> Tensor:
-        """[B, T P, D] -> [B, T, 16, 4, 4]."""
+    def _latents(self, x: Tensor, final: Tensor, conditions: Tensor) -> Tensor:
+        """[B, T P, D] -> [B, T, 16, 4, 4], with what the conditions ask for outright."""
         patch = self.config.patch
         channels, rows, columns = self.config.latent_shape
         x = self.norm(x) * (1 + final[..., 1, :]) + final[..., 0, :]
         y = self.leave(x).reshape(
             x.shape[0], -1, rows // patch, columns // patch, channels, patch, patch
         )
-        return y.permute(0, 1, 4, 2, 5, 3, 6).reshape(x.shape[0], -1, channels, rows, columns)
+        y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(x.shape[0], -1, channels, rows, columns)
+        return y + self.obey(conditions).unflatten(-1, (channels, rows, columns))
 
     def _modulate(self, t: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Return modulation [B, T P, 6, D] and final modulation [B, T P, 2, D]."""

@@ -169,7 +169,8 @@ _GAP = {
     "jawOpen": 1.0, "mouthClose": -1.0,
     "mouthLowerDownLeft": 0.22, "mouthLowerDownRight": 0.22,
     "mouthUpperUpLeft": 0.125, "mouthUpperUpRight": 0.125, "mouthFunnel": 0.05,
-    "mouthPucker": -0.10, "mouthRollLower": -0.12, "mouthPressLeft": -0.05, "mouthPressRight": -0.05,
+    "mouthPucker": -0.10, "mouthRollLower": -0.12,
+    "mouthPressLeft": -0.05, "mouthPressRight": -0.05,
 }  # fmt: skip
 
 

@@ -151,10 +151,11 @@ def _jitter(rigs: list[FloatArray]) -> float:
 
 def _best_lag(truth: list[FloatArray], made: list[FloatArray]) -> int:
     """Frames that the made curve comes late (positive) for the best correlation."""
+    pairs = list(zip(truth, made, strict=True))
     scores = {
-        lag: _mean(_pearson(np.roll(t, lag)[5:-5], m[5:-5]) for t, m in zip(truth, made, strict=True))
+        lag: _mean(_pearson(np.roll(t, lag)[5:-5], m[5:-5]) for t, m in pairs)
         for lag in range(-4, 5)
-    }  # fmt: skip
+    }
     return max(scores, key=lambda lag: scores[lag])
 
 

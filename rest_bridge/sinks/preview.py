@@ -67,7 +67,7 @@ class PreviewServer:
     """
 
     name = "preview"
-    policy: Literal["latest", "every"] = "every"
+    policy: Literal["latest", "every"] = "latest"
 
     def __init__(
         self,

@@ -93,7 +93,7 @@ class ZeroMqPublisher:
     """
 
     name = "zeromq"
-    policy: Literal["latest", "every"] = "every"
+    policy: Literal["latest", "every"] = "latest"
 
     def __init__(
         self,

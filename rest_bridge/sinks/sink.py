@@ -17,6 +17,8 @@ from rest_bridge.types import Frame, FrameFormat, FrameSink
 
 QUEUE_FRAMES: Final = 50
 """Pictures that wait in front of a sink with policy "every": two seconds, 50 MB at 512²."""
+_NEWEST_FRAMES: Final = 3
+"""Pictures that wait in front of a `SkippingSink` with policy "latest": 120 ms."""
 _SKIPPED_FRAMES: Final = 3000
 """Skipped frames (no pixels, 8 kB of voice each) that may wait: two minutes, 24 MB."""
 
@@ -58,9 +60,10 @@ class SinkStatus:
 class SinkRunner:
     """Feeds one sink from a thread of its own.
 
-    Policy "latest": one waiting frame, overtaken by a newer one. Policy "every": a bounded queue;
-    a frame that finds it full loses its picture, and is handed to `SkippingSink.skip` where the
-    sink has one, so that a recording that cannot keep up loses pictures but no sound.
+    Policy "latest": few pictures wait (one, or three before a `SkippingSink`), and a newer one
+    overtakes the oldest. Policy "every": a bounded queue; a frame that finds it full loses its
+    picture. A frame without its picture goes to `SkippingSink.skip` in its turn, so that a sink
+    that cannot keep up loses pictures but no sound; a plain sink never sees it.
 
     Args:
         sink: opened, fed and closed by the runner's thread only.
@@ -80,7 +83,11 @@ class SinkRunner:
     ) -> None:
         self._sink = sink
         self._fmt = fmt
-        self._capacity = 1 if sink.policy == "latest" else queue_frames
+        self._skip = sink.skip if isinstance(sink, SkippingSink) else None
+        # A sink that publishes voice as well may lag by a few pictures: whoever counts frames
+        # should not see a gap for every hiccup of a busy computer.
+        newest = 1 if self._skip is None else _NEWEST_FRAMES
+        self._capacity = newest if sink.policy == "latest" else queue_frames
         self._on_failure = on_failure
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Frame, bool]] = deque()  # guarded by _changed, as all below
@@ -122,15 +129,19 @@ class SinkRunner:
                 return
             has_room = self._pictures_waiting < self._capacity
             if not has_room:
-                self._count_drop()
+                self._dropped += 1
+                if self._dropped == 1:
+                    _log.warning("%s cannot keep up: pictures are being dropped", self._sink.name)
                 if self._sink.policy == "latest":
-                    self._waiting.clear()
-                    self._pictures_waiting = 0
+                    self._take_oldest_picture()
                     has_room = True
-                elif len(self._waiting) >= self._capacity + _SKIPPED_FRAMES:
-                    return
-            self._waiting.append((frame if has_room else _without_picture(frame), has_room))
-            self._pictures_waiting += has_room
+            if len(self._waiting) >= self._capacity + _SKIPPED_FRAMES:
+                self._waiting.popleft()
+            if has_room:
+                self._waiting.append((frame, True))
+                self._pictures_waiting += 1
+            elif self._skip is not None:
+                self._waiting.append((_without_picture(frame), False))
             self._changed.notify_all()
 
     def close(self, timeout_s: float = 2.0, *, drain: bool = True) -> bool:
@@ -170,10 +181,14 @@ class SinkRunner:
                 error=str(self._error) if self._error is not None else "",
             )
 
-    def _count_drop(self) -> None:
-        self._dropped += 1
-        if self._dropped == 1:
-            _log.warning("%s cannot keep up: pictures are being dropped", self._sink.name)
+    def _take_oldest_picture(self) -> None:
+        """Make room for a newer picture; what else belongs to the old one stays in its place."""
+        place = next(i for i, (_, with_picture) in enumerate(self._waiting) if with_picture)
+        if self._skip is None:
+            del self._waiting[place]
+        else:
+            self._waiting[place] = (_without_picture(self._waiting[place][0]), False)
+        self._pictures_waiting -= 1
 
     def _run(self) -> None:
         """Thread body: open, feed, close; every failure ends as a SinkError in `_error`."""
@@ -192,7 +207,6 @@ class SinkRunner:
             self._set_state("closed")
 
     def _feed(self) -> None:
-        skip = self._sink.skip if isinstance(self._sink, SkippingSink) else None
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
@@ -204,8 +218,8 @@ class SinkRunner:
                 self._sink.send(frame)
                 with self._changed:
                     self._sent += 1
-            elif skip is not None:
-                skip(frame)
+            elif self._skip is not None:
+                self._skip(frame)
 
     def _fail(self, error: Exception, *, close: bool = True) -> None:
         was_open = self.status.state == "running"

@@ -51,8 +51,8 @@ class FakeSink:
 
 
 class SkippingFakeSink(FakeSink):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, policy: Literal["latest", "every"] = "every") -> None:
+        super().__init__(policy)
         self.skipped: list[int] = []
 
     def skip(self, frame: Frame) -> None:
@@ -91,6 +91,24 @@ def test_latest_keeps_only_the_newest_and_counts_the_rest() -> None:
     assert sink.in_send.wait(WAIT_S)
     runner.close(WAIT_S)
     assert sink.sent == [0, 9]
+
+
+def test_latest_hands_on_the_voice_of_overtaken_pictures_in_order() -> None:
+    sink = SkippingFakeSink("latest")
+    sink.gate.clear()
+    runner = SinkRunner(sink, FORMAT)
+    runner.start()
+    runner.offer(make_frame(0))
+    assert sink.in_send.wait(WAIT_S)
+    for index in range(1, 10):
+        runner.offer(make_frame(index))
+    assert (runner.status.waiting, runner.status.dropped) == (9, 6)
+    sink.gate.set()
+    while runner.status.waiting:
+        pass
+    runner.close(WAIT_S)
+    assert sink.skipped == [1, 2, 3, 4, 5, 6]
+    assert sink.sent == [0, 7, 8, 9]
 
 
 def test_a_full_queue_drops_pictures_but_hands_on_their_voice() -> None:

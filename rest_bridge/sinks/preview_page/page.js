@@ -32,6 +32,7 @@ const stream = new Stream(query.get("token") ?? "", {
   lost(reason) {
     setActivity("waiting", "reconnecting");
     notice(reason || "No connection to rest_bridge. It will come back by itself once it runs.");
+    explain();
   },
   frame(header, pixels) {
     countLost(header);
@@ -49,6 +50,14 @@ const stream = new Stream(query.get("token") ?? "", {
   voice(header, samples) { voice.play(header.index, samples); },
   event() {},
 });
+
+// A daemon that was restarted with a new token refuses this page for good: say what to do.
+async function explain() {
+  const reply = await fetch(location.href, { cache: "no-store" }).catch(() => null);
+  if (reply?.status === 403) {
+    notice("rest_bridge was restarted with a new address: open the one that it printed.");
+  }
+}
 
 function countLost(header) {
   if (last && last.stream === header.stream && last.epoch === header.epoch) {

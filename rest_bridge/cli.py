@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from types import FrameType
@@ -87,6 +88,11 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:  # `rest-bridge devices | head`: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if threading.active_count() > 1:
+        # A thread inside a library (loading a graph, waiting for a device) cannot be stopped, and
+        # Python's own end would take it down in the middle of C++ code, which aborts the process.
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

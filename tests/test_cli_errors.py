@@ -61,7 +61,7 @@ class Program:
 
     def run(self, *words: object, limit_bytes: int = 0) -> tuple[int, str, str]:
         process = self.start(*words, limit_bytes=limit_bytes)
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=300)
         return process.returncode, out, err
 
     def refuses(self, *words: object, says: str, code: int = 1, limit_bytes: int = 0) -> str:
@@ -265,6 +265,11 @@ def test_unknown_or_mistyped_key(program: Program) -> None:
 # ---------------------------------------------------------------- Ctrl-C
 
 
+def most_s() -> float:
+    """Two seconds and Python's own end; longer where others keep the machine busy."""
+    return 2.5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def interrupt(process: "subprocess.Popen[str]", after_s: float) -> tuple[float, str]:
     """Press Ctrl-C after a while; return how long the end took, and stderr."""
     try:
@@ -272,7 +277,7 @@ def interrupt(process: "subprocess.Popen[str]", after_s: float) -> tuple[float, 
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
     begin_s = time.monotonic()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     return time.monotonic() - begin_s, err
 
 
@@ -285,7 +290,7 @@ def test_ctrl_c_ends_a_recording_within_two_seconds_and_leaves_it_playable(
     process = program.start("run", "--audio", "x.wav", "--record", "x.mp4", "--size", 256)
     took_s, err = interrupt(process, after_s)
     assert process.returncode == 130, err
-    assert took_s < 2.5  # two seconds, and Python's own end on a busy machine
+    assert took_s < most_s()
     assert "Traceback" not in err
     file = program.folder / "x.mp4"
     if after_s >= 6.0:
@@ -302,5 +307,5 @@ def test_ctrl_c_ends_a_rendering(program: Program, write_wav: WavWriter) -> None
     process = program.start("render", "x.wav", "-o", "x.mp4")
     took_s, err = interrupt(process, 4.0)
     assert process.returncode == 130, err
-    assert took_s < 2.5
+    assert took_s < most_s()
     assert "Traceback" not in err

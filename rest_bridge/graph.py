@@ -289,7 +289,12 @@ def _voice_output(config: Config, _loader: Loader, _metrics: Metrics) -> _Made:
         return None
     from rest_bridge.sinks.voice_output import VoiceOutput
 
-    sink = VoiceOutput(section.device, gain_db=section.gain_db, offset_s=section.offset_ms / 1000)
+    sink = VoiceOutput(
+        section.device,
+        gain_db=section.gain_db,
+        offset_s=section.offset_ms / 1000,
+        heard=config.audio.source,
+    )
     return sink, lambda: f"Voice: {sink.name}"
 
 

@@ -23,6 +23,7 @@ from rest_bridge.sound.devices import (
     list_outputs,
     list_portaudio,
 )
+from rest_bridge.sound.feedback import feedback_reason
 from rest_bridge.sound.keeper import DeviceKeeper
 from rest_bridge.types import VOICE_RATE_HZ, Frame, FrameFormat
 
@@ -45,6 +46,8 @@ class VoiceOutput:
         device: name or part of it; "default" or empty for the system's default.
         gain_db: in decibels.
         offset_s: plays so much later, against outputs that show late.
+        heard: what the voice comes from, as the person named it; an output that it hears is
+            refused.
         latency_s: asked of the sound device.
     """
 
@@ -56,11 +59,13 @@ class VoiceOutput:
         *,
         gain_db: float = 0.0,
         offset_s: float = 0.0,
+        heard: str = "",
         latency_s: float = 0.02,
     ) -> None:
         self.name = "voice output"
         self._wanted = "" if device.strip().lower() == "default" else device
         self._factor = np.float32(10 ** (gain_db / 20))
+        self._heard = heard
         self._latency_s = latency_s
         self._playout = Playout(max(RESERVE_S / 3, RESERVE_S + offset_s))
         self._sounddevice: Any = None
@@ -91,9 +96,13 @@ class VoiceOutput:
             fmt: of the frames; the voice does not depend on it.
 
         Raises:
-            SinkUnavailable: no library, no such device, or it cannot be opened.
+            SinkUnavailable: no library, no such device, it cannot be opened, or the face would
+                hear itself.
         """
         del fmt
+        loop = feedback_reason(self._heard, self._wanted) if self._heard else ""
+        if loop:
+            raise SinkUnavailable(loop)
         self._sounddevice = portaudio.load(SinkUnavailable)
         device = self._find()
         self.name = f"voice output {device.name!r}"

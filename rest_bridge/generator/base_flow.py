@@ -16,7 +16,7 @@ import numpy as np
 
 from rest_bridge.avatar import Avatar
 from rest_bridge.generator.fields import grid_points, invert, read_field
-from rest_bridge.types import Array, FloatArray
+from rest_bridge.types import Array
 
 FULL_BOX: Final = np.array([0, 0, 1, 1], np.float32)
 _LINE_SAMPLES: Final = 65
@@ -39,21 +39,21 @@ class Expression:
         teeth_shift: float32 [2], displacement of the upper teeth.
     """
 
-    face: FloatArray
-    upper: FloatArray
-    lower: FloatArray
-    upper_line: FloatArray
-    lower_line: FloatArray
+    face: Array
+    upper: Array
+    lower: Array
+    upper_line: Array
+    lower_line: Array
     opening: float
     portrait_opening: float
-    jaw_shift: FloatArray
-    teeth_shift: FloatArray
+    jaw_shift: Array
+    teeth_shift: Array
 
 
 class BaseFlow:
     """Backward fields of one avatar for any rig state."""
 
-    line_places: FloatArray = np.linspace(-1.3, 1.3, _LINE_SAMPLES, dtype=np.float32)
+    line_places: Array = np.linspace(-1.3, 1.3, _LINE_SAMPLES, dtype=np.float32)
 
     def __init__(self, avatar: Avatar) -> None:
         """Unpack the avatar's fields.
@@ -96,7 +96,7 @@ class BaseFlow:
         self._zip = (avatar.eye_distance * (0.005 + 0.016 * corner)).astype(np.float32)
         self._rest_gap = float(mouth.gap_gain @ mouth.rest)
 
-    def pose(self, pose: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def pose(self, pose: Array) -> tuple[Array, Array]:
         """Move the head.
 
         Args:
@@ -113,7 +113,7 @@ class BaseFlow:
         forward = forward.astype(np.float32)
         return invert(forward, FULL_BOX, self._head_places), forward
 
-    def expression(self, arkit: FloatArray) -> Expression:
+    def expression(self, arkit: Array) -> Expression:
         """Move the skin.
 
         Args:
@@ -157,8 +157,8 @@ class BaseFlow:
     def _share_open(self, reached: float) -> float:
         return reached if self._rest_gap > 0 else 0.0
 
-    def _split(self, flat: FloatArray) -> list[FloatArray]:
-        parts: list[FloatArray] = []
+    def _split(self, flat: Array) -> list[Array]:
+        parts: list[Array] = []
         start = 0
         for shape in self._parts:
             stop = start + int(np.prod(shape))
@@ -166,7 +166,7 @@ class BaseFlow:
             start = stop
         return parts
 
-    def _line(self, points: FloatArray) -> FloatArray:
+    def _line(self, points: Array) -> Array:
         """Return t of a moved contour at `line_places`; straight on beyond its ends."""
         origin, along = self._mouth.axes
         local = to_local(origin, along, points)
@@ -177,7 +177,7 @@ class BaseFlow:
         return np.interp(self.line_places, s, local[:, 1]).astype(np.float32)
 
 
-def _smooth_along(values: FloatArray) -> FloatArray:
+def _smooth_along(values: Array) -> Array:
     """Smooth [K, S, 2] along a contour: the grid's steps would show at the lips' edges."""
     padded = np.pad(values, ((0, 0), (2, 2), (0, 0)), mode="edge")
     count = values.shape[1]
@@ -186,7 +186,7 @@ def _smooth_along(values: FloatArray) -> FloatArray:
     return np.asarray(total / sum(weights), np.float32)
 
 
-def to_local(origin: FloatArray, along: FloatArray, points: FloatArray) -> FloatArray:
+def to_local(origin: Array, along: Array, points: Array) -> Array:
     """Return (s, t) of canvas points: s in units of `along`, t perpendicular in canvas units.
 
     Args:

@@ -16,7 +16,7 @@ from rest_bridge.avatar import Avatar, EyeLayer
 from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow, Expression, to_local
 from rest_bridge.generator.fields import cells_of, grid_points, read_cells, read_field, smoothstep
 from rest_bridge.generator.lids import Lids
-from rest_bridge.types import ByteArray, FloatArray
+from rest_bridge.types import Array, ByteArray
 
 FLOW_CELLS: Final = 128
 """Resolution at which the whole picture's flow is put together; corrections are added there."""
@@ -29,9 +29,9 @@ class _Texture:
     """A premultiplied picture over a canvas box, at the resolution that suits the output."""
 
     pixels: ByteArray
-    box: FloatArray
+    box: Array
 
-    def read(self, points: FloatArray) -> ByteArray:
+    def read(self, points: Array) -> ByteArray:
         """Sample at canvas points [H, W, 2] -> uint8 [H, W, 4]."""
         height, width = self.pixels.shape[:2]
         return read_cells(self.pixels, cells_of(points, self.box, height, width))
@@ -42,9 +42,19 @@ class _Eye:
     """One eye's lids, the picture of it shut, and where the layer fades into the face."""
 
     lids: Lids
-    window: FloatArray
+    window: Array
     shut: _Texture
     switch: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Motion:
+    """Everything that moves in one frame; fields as in `BaseFlow`."""
+
+    back: Array
+    forward: Array
+    expression: Expression
+    correction: Array | None
 
 
 class Compositor:
@@ -81,9 +91,7 @@ class Compositor:
         self._identity = grid_points(FULL_BOX, size_px, size_px) * self._gain - np.float32(0.5)
         self._mouth_window = _window(*avatar.mouth.upper.shape[1:3])
 
-    def draw(
-        self, pose: FloatArray, arkit: FloatArray, correction: FloatArray | None = None
-    ) -> ByteArray:
+    def draw(self, pose: Array, arkit: Array, correction: Array | None = None) -> ByteArray:
         """Draw one frame.
 
         Args:
@@ -97,6 +105,7 @@ class Compositor:
         """
         back, forward = self._flow.pose(pose)
         expression = self._flow.expression(arkit)
+        motion = _Motion(back, forward, expression, correction)
         moved = read_field(back, FULL_BOX, self._coarse)
         moved += read_field(expression.face, self._flow.face_box, self._coarse + moved)
         if correction is not None:
@@ -106,8 +115,8 @@ class Compositor:
         frame = read_cells(self._portrait.pixels, fine)
         for eye in self._eyes:
             if eye.lids.moves(arkit):
-                self._draw_eye(frame, eye, arkit, back, forward, expression)
-        self._draw_mouth(frame, back, forward, expression)
+                self._draw_eye(frame, eye, arkit, motion)
+        self._draw_mouth(frame, motion)
         return frame if self._solid else _unpremultiplied(frame)
 
     def _eye(self, layer: EyeLayer, side: str, pixels: int) -> _Eye:
@@ -115,7 +124,7 @@ class Compositor:
         switch = (float(layer.switch[0]), float(layer.switch[1]))
         return _Eye(lids, _window(*lids.shape), _scaled(layer.shut, layer.box, pixels), switch)
 
-    def _rectangle(self, box: FloatArray, forward: FloatArray) -> tuple[slice, slice] | None:
+    def _rectangle(self, box: Array, forward: Array) -> tuple[slice, slice] | None:
         """Return the pixels that a part of the portrait can cover after the pose."""
         margin = (box[2:] - box[:2]) / 6
         corners = grid_points(np.concatenate([box[:2] - margin, box[2:] + margin]), 4, 4)
@@ -126,39 +135,44 @@ class Compositor:
             return None
         return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
 
-    def _places(self, rows: slice, columns: slice, back: FloatArray) -> FloatArray:
-        """Return the places before the pose of a rectangle's pixels."""
+    def _places(self, rows: slice, columns: slice, motion: _Motion) -> tuple[Array, Array]:
+        """Return the places before the pose of a rectangle's pixels, and their correction."""
         box = np.array([columns.start, rows.start, columns.stop, rows.stop], np.float32)
         points = grid_points(box / self._size, rows.stop - rows.start, columns.stop - columns.start)
-        points += read_field(back, FULL_BOX, points)
-        return points
+        shift = np.zeros((1, 1, 2), np.float32)
+        if motion.correction is not None:
+            shift = read_field(motion.correction, FULL_BOX, points)
+        points += read_field(motion.back, FULL_BOX, points)
+        return points, shift
 
     def _draw_eye(
         self,
         frame: ByteArray,
         eye: _Eye,
-        arkit: FloatArray,
-        back: FloatArray,
-        forward: FloatArray,
-        expression: Expression,
+        arkit: Array,
+        motion: _Motion,
     ) -> None:
         box = eye.lids.box
-        rectangle = self._rectangle(box, forward)
+        rectangle = self._rectangle(box, motion.forward)
         if rectangle is None:
             return
         state = eye.lids.state(arkit)
-        places = self._places(*rectangle, back)
-        places += read_field(expression.face, self._flow.face_box, places)
+        places, shift = self._places(*rectangle, motion)
+        places += read_field(motion.expression.face, self._flow.face_box, places)
+        places += shift
         cells = cells_of(places, box, *eye.lids.shape)
         skins = read_cells(np.concatenate([state.open_lid, state.shut_lid], -1), cells)
         within = np.concatenate([state.ball, state.inside[..., None], eye.window[..., None]], -1)
         within = read_cells(within, cells)
         begin, end = eye.switch
         share = min(max((state.closed - begin) / (end - begin), 0.0), 1.0)
-        lid = self._portrait.read(places + skins[..., :2]) if share < 1 else None
-        if share > 0:
+        if share >= 1:
+            lid = eye.shut.read(places + skins[..., 2:])
+        else:
+            lid = self._portrait.read(places + skins[..., :2])
+        if 0 < share < 1:
             shut = eye.shut.read(places + skins[..., 2:])
-            lid = shut if lid is None else cv2.addWeighted(lid, 1 - share, shut, share, 0)
+            lid = np.asarray(cv2.addWeighted(lid, 1 - share, shut, share, 0), np.uint8)
         ball = self._portrait.read(places + within[..., :2]).astype(np.float32)
         inside = _coverage(within[..., 2:3] - self._half_edge, self._size)
         ball -= lid
@@ -166,17 +180,17 @@ class Compositor:
         ball += lid
         _blend(frame[rectangle], ball, within[..., 3:])
 
-    def _draw_mouth(
-        self, frame: ByteArray, back: FloatArray, forward: FloatArray, expression: Expression
-    ) -> None:
-        mouth = self._mouth
-        rectangle = self._rectangle(mouth.box, forward)
+    def _draw_mouth(self, frame: ByteArray, motion: _Motion) -> None:
+        mouth, expression = self._mouth, motion.expression
+        rectangle = self._rectangle(mouth.box, motion.forward)
         if rectangle is None:
             return
-        places = self._places(*rectangle, back)
+        places, shift = self._places(*rectangle, motion)
         cells = cells_of(places, mouth.box, *self._mouth_window.shape)
         sheets = read_cells(np.concatenate([expression.upper, expression.lower], -1), cells)
         window = read_cells(self._mouth_window, cells)[..., None]
+        sheets[..., :2] += shift
+        sheets[..., 2:] += shift
         upper = self._portrait.read(places + sheets[..., :2])
         lips = self._portrait.read(places + sheets[..., 2:]).astype(np.float32)
         local = to_local(mouth.axes[0], mouth.axes[1], places)
@@ -200,11 +214,11 @@ class Compositor:
 
     def _inside(
         self,
-        places: FloatArray,
-        below_upper: FloatArray,
-        above_lower: FloatArray,
+        places: Array,
+        below_upper: Array,
+        above_lower: Array,
         expression: Expression,
-    ) -> FloatArray:
+    ) -> Array:
         """Return float32 [H, W, 4], what is seen between the lips."""
         hollow = self._tongue.read(places - expression.jaw_shift).astype(np.float32)
         teeth = self._teeth.read(places - expression.teeth_shift).astype(np.float32)
@@ -220,7 +234,7 @@ class Compositor:
         return hollow
 
 
-def _blend(target: ByteArray, layer: FloatArray, window: FloatArray) -> None:
+def _blend(target: ByteArray, layer: Array, window: Array) -> None:
     """Put a layer over part of the frame, faded out by a window [H, W, 1]; `layer` is spent."""
     layer -= target
     layer *= window
@@ -229,19 +243,19 @@ def _blend(target: ByteArray, layer: FloatArray, window: FloatArray) -> None:
     target[:] = layer.astype(np.uint8)
 
 
-def _coverage(distance: FloatArray, size_px: int) -> FloatArray:
+def _coverage(distance: Array, size_px: int) -> Array:
     """Turn a signed distance in canvas units into 0..1 with an antialiased edge."""
     return np.clip(distance * (size_px / _EDGE_PX) + 0.5, 0.0, 1.0)
 
 
-def _window(height: int, width: int) -> FloatArray:
+def _window(height: int, width: int) -> Array:
     rows = np.minimum(np.arange(height), np.arange(height)[::-1])[:, None]
     columns = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
     distance = np.minimum(rows, columns).astype(np.float32)
     return smoothstep(0.0, 1.0, distance / _BORDER_CELLS)
 
 
-def _scaled(picture: ByteArray, box: FloatArray, pixels_per_unit: int) -> _Texture:
+def _scaled(picture: ByteArray, box: Array, pixels_per_unit: int) -> _Texture:
     """Premultiply and scale a picture so that one canvas unit has `pixels_per_unit` pixels."""
     width = max(2, round(float(box[2] - box[0]) * pixels_per_unit))
     height = max(2, round(float(box[3] - box[1]) * pixels_per_unit))

@@ -9,14 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rest_bridge.types import Array, FloatArray
+from rest_bridge.types import Array
 
 _INVERSION_ROUNDS = 7
 _STEP = np.float32(0.72)
 """Below 1, so that stretches of more than twice (raised brows) converge as well."""
 
 
-def grid_points(box: FloatArray, height: int, width: int) -> FloatArray:
+def grid_points(box: Array, height: int, width: int) -> Array:
     """Return float32 [height, width, 2], the places of a grid's cell centres.
 
     Args:
@@ -32,7 +32,7 @@ def grid_points(box: FloatArray, height: int, width: int) -> FloatArray:
     return np.stack(np.meshgrid(x, y), -1).astype(np.float32)
 
 
-def cells_of(points: FloatArray, box: FloatArray, height: int, width: int) -> FloatArray:
+def cells_of(points: Array, box: Array, height: int, width: int) -> Array:
     """Return where canvas points lie on a grid, in cells as OpenCV counts them.
 
     Args:
@@ -50,7 +50,7 @@ def cells_of(points: FloatArray, box: FloatArray, height: int, width: int) -> Fl
     return cells
 
 
-def read_cells(field: Array, cells: FloatArray) -> Array:
+def read_cells(field: Array, cells: Array) -> Array:
     """Read a field or picture at cells, bilinear; beyond the border its cells continue.
 
     Args:
@@ -64,7 +64,7 @@ def read_cells(field: Array, cells: FloatArray) -> Array:
     return remap(field, cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def read_field(field: FloatArray, box: FloatArray, points: FloatArray) -> FloatArray:
+def read_field(field: Array, box: Array, points: Array) -> Array:
     """Read a field at canvas points, bilinear; beyond the box its border cells continue.
 
     Args:
@@ -78,7 +78,7 @@ def read_field(field: FloatArray, box: FloatArray, points: FloatArray) -> FloatA
     return read_cells(field, cells_of(points, box, field.shape[0], field.shape[1]))
 
 
-def invert(forward: FloatArray, box: FloatArray, places: FloatArray) -> FloatArray:
+def invert(forward: Array, box: Array, places: Array) -> Array:
     """Turn a forward displacement into the backward one, by fixed-point iteration.
 
     Solves b(y) = -f(y + b(y)) with damping; converges where neighbouring places do not overtake
@@ -106,7 +106,7 @@ def invert(forward: FloatArray, box: FloatArray, places: FloatArray) -> FloatArr
     return backward
 
 
-def smoothstep(low: float, high: float, value: FloatArray) -> FloatArray:
+def smoothstep(low: float, high: float, value: Array) -> Array:
     """Return 0 below `low`, 1 above `high`, smooth between.
 
     Args:

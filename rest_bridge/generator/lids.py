@@ -15,7 +15,7 @@ from rest_bridge.avatar import EyeLayer
 from rest_bridge.generator.base_flow import to_local
 from rest_bridge.generator.fields import grid_points
 from rest_bridge.rig import ARKIT_NAMES
-from rest_bridge.types import FloatArray
+from rest_bridge.types import Array
 
 _CELLS: Final = (44, 56)
 _STILL: Final = 0.004
@@ -36,10 +36,10 @@ class LidState:
         closed: how far the eye is closed, 0..1.
     """
 
-    open_lid: FloatArray
-    shut_lid: FloatArray
-    ball: FloatArray
-    inside: FloatArray
+    open_lid: Array
+    shut_lid: Array
+    ball: Array
+    inside: Array
     closed: float
 
 
@@ -74,7 +74,7 @@ class Lids:
         # The gaze fades out towards the corners, so that nothing from beyond them is pulled in.
         self._bump = np.clip(1 - (2 * self._s - 1) ** 2, 0, 1).astype(np.float32)
 
-    def moves(self, arkit: FloatArray) -> bool:
+    def moves(self, arkit: Array) -> bool:
         """Say whether anything differs from the open portrait.
 
         Args:
@@ -85,7 +85,7 @@ class Lids:
         """
         return bool((arkit[self._index] > _STILL).any())
 
-    def state(self, arkit: FloatArray) -> LidState:
+    def state(self, arkit: Array) -> LidState:
         """Place the lids and turn the eyeball.
 
         Args:
@@ -119,8 +119,8 @@ class Lids:
         )
 
     def _ball_source(
-        self, t: FloatArray, upper: FloatArray, lower: FloatArray, gaze: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+        self, t: Array, upper: Array, lower: Array, gaze: Array
+    ) -> tuple[Array, Array]:
         """Turn the eyeball: places keep their share of the portrait's opening, so none is skin."""
         from_upper, from_lower = self._upper, self._lower
         wide = upper < from_upper
@@ -137,12 +137,12 @@ class Lids:
 
     def _lid_source(
         self,
-        t: FloatArray,
-        upper: FloatArray,
-        lower: FloatArray,
-        from_upper: FloatArray,
-        from_lower: FloatArray,
-    ) -> FloatArray:
+        t: Array,
+        upper: Array,
+        lower: Array,
+        from_upper: Array,
+        from_lower: Array,
+    ) -> Array:
         """Stretch the skin above and below so that edges at `from_*` come to `upper`, `lower`."""
         band = np.minimum(self._lash, 0.5 * np.minimum(upper, from_upper) - 0.5 * self._top)
         edge, from_edge = upper - band, from_upper - band
@@ -153,7 +153,7 @@ class Lids:
         source = np.where(t < (upper + lower) / 2, above, below)
         return np.where((t <= self._top) | (t >= self._bottom), t, source)
 
-    def _canvas(self, along: FloatArray, across: FloatArray) -> FloatArray:
+    def _canvas(self, along: Array, across: Array) -> Array:
         x = along * self._unit[0] - across * self._unit[1]
         y = along * self._unit[1] + across * self._unit[0]
         return (np.stack([x, y], -1) * self._width).astype(np.float32)

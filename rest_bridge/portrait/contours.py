@@ -10,7 +10,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from rest_bridge.types import Array, ByteArray, FloatArray
+from rest_bridge.types import Array, ByteArray
 
 MOUTH_LEFT: Final = 58
 MOUTH_RIGHT: Final = 62
@@ -30,10 +30,10 @@ _SURELY_OPEN: Final = 0.14
 class Axes:
     """A local frame: `origin`, `along` (its unit of s) and the perpendicular t, downwards."""
 
-    origin: FloatArray
-    along: FloatArray
+    origin: Array
+    along: Array
 
-    def local(self, points: FloatArray) -> FloatArray:
+    def local(self, points: Array) -> Array:
         """Return (s, t) of canvas points [..., 2]; s in units of `along`, t in canvas units."""
         length = float(np.linalg.norm(self.along))
         unit = self.along / length
@@ -42,7 +42,7 @@ class Axes:
             [shifted @ unit / length, shifted @ np.array([-unit[1], unit[0]], np.float32)], -1
         )
 
-    def canvas(self, local: FloatArray) -> FloatArray:
+    def canvas(self, local: Array) -> Array:
         """Return the canvas points of (s, t) [..., 2]."""
         unit = self.along / np.linalg.norm(self.along)
         normal = np.array([-unit[1], unit[0]])
@@ -63,22 +63,22 @@ class LipCurves:
     """
 
     axes: Axes
-    upper: FloatArray
-    lower: FloatArray
+    upper: Array
+    lower: Array
     gap: float
 
     @property
-    def places(self) -> FloatArray:
+    def places(self) -> Array:
         """The s of every sample."""
         return np.linspace(-1, 1, len(self.upper), dtype=np.float32)
 
-    def points(self, heights: FloatArray) -> FloatArray:
+    def points(self, heights: Array) -> Array:
         """Return canvas points [S, 2] of a curve given by its t."""
         return self.axes.canvas(np.stack([self.places, heights], 1))
 
 
 def lip_curves(
-    landmarks: FloatArray, picture: ByteArray, eye_distance: float, *, split_line: bool
+    landmarks: Array, picture: ByteArray, eye_distance: float, *, split_line: bool
 ) -> LipCurves:
     """Find the lips' inner contours.
 
@@ -97,12 +97,13 @@ def lip_curves(
     # The landmarks stand at the ends of the lips' red, a little outside of where they part.
     axes = Axes((left + right) / 2, (right - left) / 2 * np.float32(0.95))
     s = np.linspace(-1, 1, _NUM_SAMPLES, dtype=np.float32)
-    curves: list[FloatArray] = []
+    curves: list[Array] = []
     for numbers in (_UPPER_LIP, _LOWER_LIP):
         points = axes.local(landmarks[list(numbers)]).clip(-0.98, 0.98)
         bow = np.stack([(1 - points[:, 0] ** 2) * points[:, 0] ** k for k in range(3)], 1)
         weights = np.linalg.lstsq(bow, points[:, 1], rcond=None)[0]
-        curves.append(sum((1 - s**2) * s**k * weights[k] for k in range(3)).astype(np.float32))
+        powers = np.stack([(1 - s**2) * s**k for k in range(3)])
+        curves.append((weights @ powers).astype(np.float32))
     upper, lower = curves
     gap = float(np.max((lower - upper)[8:-8]))
     wide = gap >= _SURELY_OPEN * eye_distance
@@ -114,12 +115,12 @@ def lip_curves(
     return LipCurves(axes, line, line, 0.0)
 
 
-def _shows_inside(picture: ByteArray, axes: Axes, upper: FloatArray, lower: FloatArray) -> bool:
+def _shows_inside(picture: ByteArray, axes: Axes, upper: Array, lower: Array) -> bool:
     """Say whether what lies between the contours looks unlike the lips around it."""
     s = np.linspace(-1, 1, len(upper), dtype=np.float32)
     gap = float((lower - upper).max())
 
-    def colours(*heights: FloatArray) -> FloatArray:
+    def colours(*heights: Array) -> Array:
         local = np.stack([np.stack([s, height], -1)[8:-8] for height in heights])
         return sample_picture(picture[..., :3], axes.canvas(local)).reshape(-1, 3)
 
@@ -131,7 +132,7 @@ def _shows_inside(picture: ByteArray, axes: Axes, upper: FloatArray, lower: Floa
     return brightness < 0.62 or (brightness > 1.1 and pale < 0.75)
 
 
-def _darkest_path(picture: ByteArray, axes: Axes, guess: FloatArray, reach: float) -> FloatArray:
+def _darkest_path(picture: ByteArray, axes: Axes, guess: Array, reach: float) -> Array:
     """Follow the dark line between the lips by dynamic programming, near the guess."""
     rows = 25
     offsets = np.linspace(-reach, reach, rows, dtype=np.float32)
@@ -175,15 +176,15 @@ class LidCurves:
     """
 
     axes: Axes
-    places: FloatArray
-    upper: FloatArray
-    lower: FloatArray
-    closed: FloatArray
-    top: FloatArray
-    bottom: FloatArray
+    places: Array
+    upper: Array
+    lower: Array
+    closed: Array
+    top: Array
+    bottom: Array
 
 
-def lid_curves(landmarks: FloatArray, side: str, closed_at: float) -> LidCurves:
+def lid_curves(landmarks: Array, side: str, closed_at: float) -> LidCurves:
     """Find an eye's lid curves.
 
     Args:
@@ -214,7 +215,7 @@ def lid_curves(landmarks: FloatArray, side: str, closed_at: float) -> LidCurves:
     return LidCurves(axes, s, *(c.astype(np.float32) for c in (upper, lower, closed, top, bottom)))
 
 
-def _lid(points: FloatArray, s: FloatArray) -> FloatArray:
+def _lid(points: Array, s: Array) -> Array:
     """Pass t = (s (1 - s))^0.75 (a + b s) through two points; zero beyond the corners."""
     place = points[:, 0].clip(0.12, 0.88)
     profile = (place * (1 - place)) ** 0.75
@@ -224,7 +225,7 @@ def _lid(points: FloatArray, s: FloatArray) -> FloatArray:
     return ((inside * (1 - inside)) ** 0.75 * (a + b * inside)).astype(np.float32)
 
 
-def sample_picture(picture: Array, points: FloatArray) -> FloatArray:
+def sample_picture(picture: Array, points: Array) -> Array:
     """Read a picture at canvas points, bilinear, borders repeated.
 
     Args:
@@ -241,7 +242,7 @@ def sample_picture(picture: Array, points: FloatArray) -> FloatArray:
     return out.reshape(*points.shape[:-1], -1).astype(np.float32)
 
 
-def box_points(box: FloatArray, height: int, width: int) -> FloatArray:
+def box_points(box: Array, height: int, width: int) -> Array:
     """Return float32 [height, width, 2], the canvas places of a box's cell centres."""
     x = box[0] + (np.arange(width, dtype=np.float32) + 0.5) / width * (box[2] - box[0])
     y = box[1] + (np.arange(height, dtype=np.float32) + 0.5) / height * (box[3] - box[1])

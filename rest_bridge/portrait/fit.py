@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from rest_bridge.rig import ARKIT_NAMES
-from rest_bridge.types import Array, FloatArray
+from rest_bridge.types import Array
 
 _STATES: Final[tuple[tuple[str, ...], ...]] = (
     ("jawOpen",),
@@ -44,11 +44,11 @@ class FittedHead:
         error: root mean square distance of the landmarks before spreading, in eye distances.
     """
 
-    vertices: FloatArray
-    displacement: FloatArray
+    vertices: Array
+    displacement: Array
     triangles: Array
     scale: float
-    rotation: FloatArray
+    rotation: Array
     expression: Mapping[str, float]
     error: float
 
@@ -63,7 +63,7 @@ class FittedHead:
 
 
 def fit_head(
-    landmarks: FloatArray, head: Mapping[str, Array], confidence: FloatArray | None = None
+    landmarks: Array, head: Mapping[str, Array], confidence: Array | None = None
 ) -> FittedHead:
     """Fit pose, identity and expression, then match the landmarks exactly.
 
@@ -120,9 +120,7 @@ def fit_head(
     )
 
 
-def _pose(
-    points: FloatArray, target: FloatArray, weight: FloatArray
-) -> tuple[float, FloatArray, FloatArray]:
+def _pose(points: Array, target: Array, weight: Array) -> tuple[float, Array, Array]:
     """Weak perspective by least squares: scale, rotation and shift."""
     total = weight.sum()
     centre = (points * weight[:, None]).sum(0) / total
@@ -136,7 +134,7 @@ def _pose(
     return scale, rotation, middle - scale * rows @ centre
 
 
-def _spread(points: FloatArray, nodes: FloatArray, values: FloatArray) -> FloatArray:
+def _spread(points: Array, nodes: Array, values: Array) -> Array:
     """Interpolate `values` at `nodes` to `points` with phi(r) = -r and an affine part."""
     count = len(nodes)
     distance = np.linalg.norm(nodes[:, None] - nodes[None], axis=2)

@@ -17,7 +17,7 @@ from rest_bridge.portrait.contours import LipCurves, box_points
 from rest_bridge.portrait.fit import FittedHead
 from rest_bridge.portrait.raster import fill_outside, rasterise
 from rest_bridge.rig import ARKIT_NAMES
-from rest_bridge.types import Array, FloatArray
+from rest_bridge.types import Array
 
 _HEAD_CELLS: Final = 96
 _FACE_CELLS: Final = (96, 80)
@@ -43,19 +43,19 @@ _SEAL_SHARE: Final = 0.35
 class MouthSheets:
     """Fields of the mouth's two sheets; see `avatar.MouthLayer` for shapes and meaning."""
 
-    box: FloatArray
+    box: Array
     upper: Array
     lower: Array
-    seal_upper: FloatArray
-    seal_lower: FloatArray
-    gap_gain: FloatArray
-    jaw_shift: FloatArray
-    teeth_shift: FloatArray
+    seal_upper: Array
+    seal_lower: Array
+    gap_gain: Array
+    jaw_shift: Array
+    teeth_shift: Array
 
 
 def head_field(
     fitted: FittedHead,
-    landmarks: FloatArray,
+    landmarks: Array,
     eye_distance: float,
     canvas_px: int,
     *,
@@ -113,7 +113,7 @@ def head_field(
 
 def face_field(
     fitted: FittedHead,
-    landmarks: FloatArray,
+    landmarks: Array,
     lips: LipCurves,
     eye_distance: float,
     canvas_px: int,
@@ -153,7 +153,7 @@ def face_field(
 
 def mouth_sheets(
     fitted: FittedHead,
-    landmarks: FloatArray,
+    landmarks: Array,
     lips: LipCurves,
     eye_distance: float,
     canvas_px: int,
@@ -214,9 +214,7 @@ def mouth_sheets(
     )
 
 
-def _surface(
-    fitted: FittedHead, places: FloatArray, box: FloatArray, canvas_px: int
-) -> tuple[Array, FloatArray]:
+def _surface(fitted: FittedHead, places: Array, box: Array, canvas_px: int) -> tuple[Array, Array]:
     """Rasterise the head over a box: covered cells and [H, W, 2K] displacements."""
     height, width = places.shape[:2]
     cells = np.array([width, height], np.float32) / (box[2:] - box[:2])
@@ -229,13 +227,13 @@ def _surface(
     return coverage.covered, coverage.interpolate(moves.reshape(len(points), -1))
 
 
-def _as_basis(values: FloatArray) -> Array:
+def _as_basis(values: Array) -> Array:
     height, width = values.shape[:2]
     split = values.reshape(height, width, len(SHAPES), 2).transpose(2, 0, 1, 3)
     return np.ascontiguousarray(split).astype(np.float16)
 
 
-def _face_mask(landmarks: FloatArray, places: FloatArray, eye_distance: float) -> Array:
+def _face_mask(landmarks: Array, places: Array, eye_distance: float) -> Array:
     """Say which cells lie within the outline of jaw and forehead."""
     brows = landmarks[17:27]
     middle = (landmarks[36:42].mean(0) + landmarks[42:48].mean(0)) / 2
@@ -251,13 +249,13 @@ def _face_mask(landmarks: FloatArray, places: FloatArray, eye_distance: float) -
     return mask > 0
 
 
-def _shrunk(mask: Array, box: FloatArray, eye_distance: float) -> Array:
+def _shrunk(mask: Array, box: Array, eye_distance: float) -> Array:
     """Leave out the rim: right below the chin's edge the neck, which rests, shines through."""
     cell = float(box[2] - box[0]) / mask.shape[1]
     return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * cell > 0.1 * eye_distance
 
 
-def _eye_mask(landmarks: FloatArray, places: FloatArray) -> FloatArray:
+def _eye_mask(landmarks: Array, places: Array) -> Array:
     """Return 1 inside the eyes: cheeks and brows must not press the eyeballs."""
     mask = np.zeros(places.shape[:2], np.float32)
     for ring in (landmarks[36:42], landmarks[42:48]):
@@ -270,7 +268,7 @@ def _eye_mask(landmarks: FloatArray, places: FloatArray) -> FloatArray:
     return mask
 
 
-def _seals(lips: LipCurves, places: FloatArray, eye_distance: float) -> tuple[Array, Array]:
+def _seals(lips: LipCurves, places: Array, eye_distance: float) -> tuple[Array, Array]:
     """Displacements of the upper and lower sheet that close the portrait's open mouth."""
     local = lips.axes.local(places)
     opening = lips.lower - lips.upper if lips.gap > 0 else np.zeros_like(lips.lower)
@@ -287,12 +285,12 @@ def _seals(lips: LipCurves, places: FloatArray, eye_distance: float) -> tuple[Ar
     )
 
 
-def _below_line(lips: LipCurves, places: FloatArray) -> Array:
+def _below_line(lips: LipCurves, places: Array) -> Array:
     local = lips.axes.local(places)
     return local[..., 1] > np.interp(local[..., 0], lips.places, (lips.upper + lips.lower) / 2)
 
 
-def _lookup(field: FloatArray, box: FloatArray, points: FloatArray) -> FloatArray:
+def _lookup(field: Array, box: Array, points: Array) -> Array:
     """Read a field [H, W, C] at canvas points [S, 2], nearest cell."""
     height, width = field.shape[:2]
     place = (points - box[:2]) / (box[2:] - box[:2]) * [width, height]
@@ -301,18 +299,18 @@ def _lookup(field: FloatArray, box: FloatArray, points: FloatArray) -> FloatArra
     return field[row, column]
 
 
-def _landmark_depth(fitted: FittedHead, point_px: FloatArray) -> float:
+def _landmark_depth(fitted: FittedHead, point_px: Array) -> float:
     distance = np.linalg.norm(fitted.vertices[:, :2] - point_px, axis=1)
     near = np.argsort(distance)[:8]
     return float(fitted.vertices[near, 2].max())
 
 
-def _edge_distance(height: int, width: int) -> FloatArray:
+def _edge_distance(height: int, width: int) -> Array:
     rows = np.minimum(np.arange(height), np.arange(height)[::-1])[:, None]
     columns = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
     return np.minimum(rows, columns).astype(np.float32)
 
 
-def _smoothstep(low: float, high: float, value: FloatArray) -> FloatArray:
+def _smoothstep(low: float, high: float, value: Array) -> Array:
     t = np.clip((value - low) / (high - low), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)

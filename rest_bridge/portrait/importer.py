@@ -29,7 +29,7 @@ from rest_bridge.portrait.paint import (
 from rest_bridge.portrait.pictures import read_picture
 from rest_bridge.portrait.supplied import use_eyes_closed, use_mouth_open
 from rest_bridge.rig import ARKIT_NAMES, RIG_INDEX
-from rest_bridge.types import ByteArray, FloatArray
+from rest_bridge.types import Array, ByteArray
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how far the import is, 0..1."""
@@ -45,11 +45,11 @@ def import_portrait(
     picture: Path,
     package: ModelPackage,
     *,
-    landmarks: FloatArray | None = None,
+    landmarks: Array | None = None,
     style: Style | None = None,
     face: int | None = None,
     mouth_open: Path | None = None,
-    mouth_open_landmarks: FloatArray | None = None,
+    mouth_open_landmarks: Array | None = None,
     eyes_closed: Path | None = None,
     progress: Progress | None = None,
 ) -> Avatar:
@@ -99,10 +99,10 @@ def import_portrait(
 def _landmarks(
     pixels: ByteArray,
     package: ModelPackage,
-    given: FloatArray | None,
+    given: Array | None,
     face: int | None,
     path: Path,
-) -> tuple[FloatArray, FloatArray | None]:
+) -> tuple[Array, Array | None]:
     if given is None:
         return _found_landmarks(pixels, package, face, path)
     points = np.asarray(given, np.float32)
@@ -116,7 +116,7 @@ def _landmarks(
 
 def _found_landmarks(
     pixels: ByteArray, package: ModelPackage, face: int | None, path: Path
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Array, Array]:
     alpha = pixels[..., 3:].astype(np.float32) / 255
     opaque = pixels[..., :3] * alpha + 160 * (1 - alpha)  # the nets know no transparency
     rgb = np.ascontiguousarray(np.rint(opaque).astype(np.uint8))
@@ -140,9 +140,7 @@ def _found_landmarks(
     return find_landmarks(rgb, faces[number - 1].box, package)
 
 
-def _canvas(
-    pixels: ByteArray, points: FloatArray
-) -> tuple[ByteArray, FloatArray, FloatArray, float]:
+def _canvas(pixels: ByteArray, points: Array) -> tuple[ByteArray, Array, Array, float]:
     """Cut a square around head and shoulders.
 
     Returns:
@@ -184,7 +182,7 @@ def _same_size(path: Path, pixels: ByteArray) -> ByteArray:
     return other
 
 
-def _cut(pixels: ByteArray, corner: FloatArray, scale: float, canvas_px: int) -> ByteArray:
+def _cut(pixels: ByteArray, corner: Array, scale: float, canvas_px: int) -> ByteArray:
     """Cut the canvas out of a picture; beyond its edges transparent or the edge repeated."""
     has_alpha = bool((pixels[..., 3] < 255).any())
     matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
@@ -204,8 +202,8 @@ def _cut(pixels: ByteArray, corner: FloatArray, scale: float, canvas_px: int) ->
 
 def _assemble(
     canvas: ByteArray,
-    points: FloatArray,
-    confidence: FloatArray | None,
+    points: Array,
+    confidence: Array | None,
     package: ModelPackage,
     style: Style | None,
     source: str,
@@ -255,7 +253,7 @@ def _assemble(
 def _mouth(
     canvas: ByteArray,
     fitted: FittedHead,
-    points: FloatArray,
+    points: Array,
     lips: LipCurves,
     light: Light,
     style: Style,
@@ -286,7 +284,7 @@ def _mouth(
     )
 
 
-def _own_opening(lips: LipCurves, gap_gain: FloatArray, fitted: FittedHead) -> FloatArray:
+def _own_opening(lips: LipCurves, gap_gain: Array, fitted: FittedHead) -> Array:
     """Return the weights that open a closed mouth as far as the portrait's own is open.
 
     A smile parts the lips over closed teeth; otherwise the jaw is open.

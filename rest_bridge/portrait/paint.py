@@ -15,7 +15,7 @@ import numpy as np
 from rest_bridge.avatar import Style
 from rest_bridge.portrait.contours import LidCurves, LipCurves, box_points, sample_picture
 from rest_bridge.portrait.raster import fill_outside
-from rest_bridge.types import ByteArray, FloatArray
+from rest_bridge.types import Array, ByteArray
 
 _UPPER_TEETH: Final = np.array([0.128, 0.226, 0.312, 0.375, 0.425], np.float32)
 """Outer edge of each upper tooth from the middle, as seen from the front."""
@@ -37,12 +37,12 @@ class Light:
         line: float32 [3], colour of the darkest lines around eyes and mouth, 0..255.
     """
 
-    gain: FloatArray
-    skin: FloatArray
-    line: FloatArray
+    gain: Array
+    skin: Array
+    line: Array
 
 
-def read_light(picture: ByteArray, landmarks: FloatArray, eye_distance: float) -> Light:
+def read_light(picture: ByteArray, landmarks: Array, eye_distance: float) -> Light:
     """Read skin colour, light and line colour off a portrait.
 
     Args:
@@ -65,7 +65,7 @@ def read_light(picture: ByteArray, landmarks: FloatArray, eye_distance: float) -
     brightness = float(np.clip(skin.mean() / _TYPICAL_SKIN.mean(), 0.45, 1.1)) ** 0.7
     tint = skin / max(float(skin.mean()), 1.0) / (_TYPICAL_SKIN / _TYPICAL_SKIN.mean())
     gain = brightness * np.clip(tint, 0.7, 1.35) ** 0.6
-    dark: list[FloatArray] = []
+    dark: list[Array] = []
     for a, b in ((36, 39), (42, 45), (58, 62)):
         s = np.linspace(0.1, 0.9, 25)[:, None, None]
         t = np.linspace(-0.12, 0.12, 17)[None, :, None] * eye_distance
@@ -79,7 +79,7 @@ def read_light(picture: ByteArray, landmarks: FloatArray, eye_distance: float) -
     return Light(gain.astype(np.float32), skin.astype(np.float32), line.astype(np.float32))
 
 
-def detect_style(picture: ByteArray, landmarks: FloatArray, eye_distance: float) -> Style:
+def detect_style(picture: ByteArray, landmarks: Array, eye_distance: float) -> Style:
     """Guess how a portrait was made from the statistics of its face.
 
     Flat drawings have large areas of one colour between few edges; paintings lie between photos
@@ -108,7 +108,7 @@ def detect_style(picture: ByteArray, landmarks: FloatArray, eye_distance: float)
 class MouthPictures:
     """Painted inside of the mouth; see `avatar.MouthLayer`."""
 
-    box: FloatArray
+    box: Array
     teeth: ByteArray
     tongue: ByteArray
 
@@ -152,9 +152,7 @@ def paint_mouth(
     return MouthPictures(box, _as_bytes(teeth), _as_bytes(tongue))
 
 
-def _row(
-    x: FloatArray, y: FloatArray, edges: FloatArray, bow: float, pixel: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _row(x: Array, y: Array, edges: Array, bow: float, pixel: float) -> tuple[Array, Array, Array]:
     """Return coverage of a row biting at y = 0 (crowns above), its gaps, and place in the tooth."""
     distance = np.abs(x)
     number = np.searchsorted(edges, distance.ravel()).reshape(x.shape)
@@ -169,7 +167,7 @@ def _row(
     return coverage.astype(np.float32), gap.astype(np.float32), place.astype(np.float32)
 
 
-def _teeth(x: FloatArray, y: FloatArray, pixel: float, light: Light, style: Style) -> FloatArray:
+def _teeth(x: Array, y: Array, pixel: float, light: Light, style: Style) -> Array:
     coverage, gap, place = _row(x, y - 0.062, _UPPER_TEETH, 0.22, pixel)
     side = np.exp(-((x / 0.36) ** 2))
     crown = np.clip((y - 0.062 + 0.19) / 0.19, 0, 1)  # 0 at the gum, 1 at the edge
@@ -185,7 +183,7 @@ def _teeth(x: FloatArray, y: FloatArray, pixel: float, light: Light, style: Styl
     return np.concatenate([colour, coverage[..., None] * 255], -1)
 
 
-def _tongue(x: FloatArray, y: FloatArray, pixel: float, light: Light, style: Style) -> FloatArray:
+def _tongue(x: Array, y: Array, pixel: float, light: Light, style: Style) -> Array:
     depth = np.clip(-y / 0.45, 0, 1)
     colour = _CAVITY * (1 - 0.62 * depth)[..., None]
     top = -0.105 + 0.9 * x**2 + 0.012 * np.exp(-((x / 0.03) ** 2))
@@ -204,15 +202,13 @@ def _tongue(x: FloatArray, y: FloatArray, pixel: float, light: Light, style: Sty
     return np.concatenate([colour, np.full((*x.shape, 1), 255.0)], -1)
 
 
-def _flat_teeth(x: FloatArray, y: FloatArray, pixel: float, scale: float) -> FloatArray:
+def _flat_teeth(x: Array, y: Array, pixel: float, scale: float) -> Array:
     strip = np.clip((0.055 * scale - y) / pixel + 0.5, 0, 1)
     white = np.full((*x.shape, 3), 250.0)
     return np.concatenate([white, strip[..., None] * 255], -1)
 
 
-def _flat_tongue(
-    x: FloatArray, y: FloatArray, pixel: float, scale: float, light: Light
-) -> FloatArray:
+def _flat_tongue(x: Array, y: Array, pixel: float, scale: float, light: Light) -> Array:
     cavity = 0.55 * np.array([150, 50, 58]) + 0.45 * light.line
     tongue = np.array([226, 116, 118]) * np.clip(light.gain, 0.7, 1.05)
     top = (-0.1 + 0.8 * (x / scale) ** 2) * scale
@@ -222,13 +218,13 @@ def _flat_tongue(
 
 
 def _own_teeth(
-    teeth: FloatArray,
+    teeth: Array,
     picture: ByteArray,
     lips: LipCurves,
-    local: FloatArray,
-    box: FloatArray,
+    local: Array,
+    box: Array,
     pixel: float,
-) -> FloatArray:
+) -> Array:
     """Use what the portrait shows between its lips, continued upwards under the lip."""
     own = sample_picture(picture, box_points(box, *local.shape[:2]))
     s, t = local[..., 0], local[..., 1]
@@ -246,13 +242,13 @@ def _own_teeth(
     )
 
 
-def _as_bytes(picture: FloatArray) -> ByteArray:
+def _as_bytes(picture: Array) -> ByteArray:
     return np.ascontiguousarray(np.rint(np.clip(picture, 0, 255)).astype(np.uint8))
 
 
 def paint_shut_eye(
     picture: ByteArray, lids: LidCurves, light: Light, style: Style
-) -> tuple[FloatArray, ByteArray]:
+) -> tuple[Array, ByteArray]:
     """Paint the portrait's eye with the lids closed.
 
     Args:
@@ -294,20 +290,20 @@ class _EyePlace:
 
     picture: ByteArray
     lids: LidCurves
-    s: FloatArray
-    t: FloatArray
-    curve: dict[str, FloatArray]
+    s: Array
+    t: Array
+    curve: dict[str, Array]
     pixel: float
-    places: FloatArray
+    places: Array
 
-    def read(self, s: FloatArray, t: FloatArray, source: FloatArray | None = None) -> FloatArray:
+    def read(self, s: Array, t: Array, source: Array | None = None) -> Array:
         """Read the portrait (or a version of it) at (s, t) -> [H, W, 3]."""
         width = float(np.linalg.norm(self.lids.axes.along))
         points = self.lids.axes.canvas(np.stack([s, t * width], -1))
         return sample_picture(self.picture[..., :3] if source is None else source, points)
 
 
-def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> FloatArray:
+def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
     s, t, curve = eye.s, eye.t, eye.curve
     upper, lower, closed = curve["upper"], curve["lower"], curve["closed"]
     # Below the line: the lower lid, pushed up a little.
@@ -364,7 +360,7 @@ def lid_is_bare(picture: ByteArray, lids: LidCurves, light: Light) -> bool:
     return float((np.abs(colours - light.skin).max(-1) < 45).mean()) > 0.7
 
 
-def _filled_lid(eye: _EyePlace, light: Light) -> FloatArray:
+def _filled_lid(eye: _EyePlace, light: Light) -> Array:
     """Fill the eye with the drawing's skin and close it with one line in its own colour."""
     s, t, curve = eye.s, eye.t, eye.curve
     hide = np.clip((t - curve["upper"] + 0.07) / 0.03, 0, 1)
@@ -378,7 +374,7 @@ def _filled_lid(eye: _EyePlace, light: Light) -> FloatArray:
     return out * (1 - line[..., None]) + light.line * line[..., None]
 
 
-def _flat_lid(eye: _EyePlace) -> FloatArray:
+def _flat_lid(eye: _EyePlace) -> Array:
     """Pull the drawing's own upper lash line, with its flat skin above, down over the eye."""
     t, curve = eye.t, eye.curve
     upper, lower, closed, top, bottom = (
@@ -392,6 +388,6 @@ def _flat_lid(eye: _EyePlace) -> FloatArray:
     return eye.read(eye.s, np.where((t < top) | (t > bottom), t, source))
 
 
-def _smooth(low: float, high: float, value: FloatArray) -> FloatArray:
+def _smooth(low: float, high: float, value: Array) -> Array:
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)

@@ -47,7 +47,12 @@ def read_picture(path: Path) -> ByteArray:
         raise AvatarError(
             f"This is not a picture that can be read (PNG, JPEG, WebP, ...): {path}"
         ) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise AvatarError(
+            f"The picture has far more than {MAX_PIXELS // 1_000_000} million pixels, which is the "
+            f"most that is read, so scale it down: {path}"
+        ) from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise AvatarError(f"The picture is damaged ({error}): {path}") from error
     if max(rgba.size) > _WORKING_SIDE_PX:
         rgba.thumbnail((_WORKING_SIDE_PX, _WORKING_SIDE_PX), Image.Resampling.LANCZOS)

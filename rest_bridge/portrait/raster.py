@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rest_bridge.types import Array, FloatArray
+from rest_bridge.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class Coverage:
     """
 
     corners: Array
-    weights: FloatArray
+    weights: Array
     covered: Array
 
-    def interpolate(self, values: FloatArray) -> FloatArray:
+    def interpolate(self, values: Array) -> Array:
         """Carry vertex values to the cells.
 
         Args:
@@ -43,7 +43,7 @@ class Coverage:
         return out
 
 
-def rasterise(points: FloatArray, triangles: Array, height: int, width: int) -> Coverage:
+def rasterise(points: Array, triangles: Array, height: int, width: int) -> Coverage:
     """Find the nearest front-facing triangle of every cell centre.
 
     Args:
@@ -82,7 +82,7 @@ def rasterise(points: FloatArray, triangles: Array, height: int, width: int) -> 
                     covered.reshape(shape))  # fmt: skip
 
 
-def _cells_under_boxes(corners: FloatArray, height: int, width: int) -> tuple[Array, Array]:
+def _cells_under_boxes(corners: Array, height: int, width: int) -> tuple[Array, Array]:
     """Enumerate (cell, triangle) pairs whose cell centre lies in the triangle's bounding box."""
     limit = np.array([width - 1, height - 1])
     low = np.clip(np.ceil(corners.min(1) - 0.5), 0, limit).astype(np.int64)
@@ -97,7 +97,7 @@ def _cells_under_boxes(corners: FloatArray, height: int, width: int) -> tuple[Ar
     return y * width + x, number
 
 
-def fill_outside(values: FloatArray, known: Array) -> FloatArray:
+def fill_outside(values: Array, known: Array) -> Array:
     """Continue a field smoothly into the cells where it is not known (push and pull).
 
     Args:
@@ -111,7 +111,7 @@ def fill_outside(values: FloatArray, known: Array) -> FloatArray:
     return _push_pull(values.astype(np.float32) * weight[..., None], weight)
 
 
-def _push_pull(weighted: FloatArray, weight: FloatArray) -> FloatArray:
+def _push_pull(weighted: Array, weight: Array) -> Array:
     height, width = weight.shape
     mean = weighted / np.maximum(weight, 1e-6)[..., None]
     if min(height, width) <= 2 or weight.min() >= 1.0:
@@ -127,7 +127,7 @@ def _push_pull(weighted: FloatArray, weight: FloatArray) -> FloatArray:
     return mean * weight[..., None] + coarse * (1.0 - weight[..., None])
 
 
-def _resize(image: FloatArray, size: tuple[int, int], mode: int) -> FloatArray:
+def _resize(image: Array, size: tuple[int, int], mode: int) -> Array:
     """Resize any number of channels; OpenCV takes four at a time."""
     parts = [
         _channels(cv2.resize(np.ascontiguousarray(image[..., k : k + 4]), size, interpolation=mode))
@@ -136,5 +136,5 @@ def _resize(image: FloatArray, size: tuple[int, int], mode: int) -> FloatArray:
     return np.concatenate(parts, -1)
 
 
-def _channels(image: FloatArray) -> FloatArray:
+def _channels(image: Array) -> Array:
     return image if image.ndim == 3 else image[..., None]

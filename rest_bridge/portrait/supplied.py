@@ -13,7 +13,7 @@ import numpy as np
 from rest_bridge.avatar import Avatar, EyeLayer, MouthLayer
 from rest_bridge.portrait.contours import Axes, box_points, lip_curves, sample_picture
 from rest_bridge.portrait.raster import fill_outside
-from rest_bridge.types import Array, ByteArray, FloatArray
+from rest_bridge.types import Array, ByteArray
 
 _CHANGED: Final = 40
 """Colour difference (sum of the three channels, 0..765) from which a pixel counts as redrawn."""
@@ -59,9 +59,7 @@ def _shut(eye: EyeLayer, picture: ByteArray) -> EyeLayer:
     )
 
 
-def use_mouth_open(
-    avatar: Avatar, picture: ByteArray, landmarks: FloatArray | None = None
-) -> Avatar:
+def use_mouth_open(avatar: Avatar, picture: ByteArray, landmarks: Array | None = None) -> Avatar:
     """Take teeth, tongue and cavity from a picture.
 
     What is pale at the top of the opening becomes the upper teeth, which rest; all else hangs on
@@ -96,7 +94,7 @@ def use_mouth_open(
     return replace(avatar, mouth=_with_inside(mouth, inside, colours, avatar.eye_distance))
 
 
-def _opening(avatar: Avatar, picture: ByteArray, places: FloatArray) -> Array | None:
+def _opening(avatar: Avatar, picture: ByteArray, places: Array) -> Array | None:
     """Find the opened mouth, bool [H, W]: redrawn pixels that are no skin and no lip."""
     mouth = avatar.mouth
     before = sample_picture(avatar.picture[..., :3], places)
@@ -140,7 +138,7 @@ def _filled(mask: Array) -> Array:
 
 
 def _with_inside(
-    mouth: MouthLayer, inside: Array, colours: FloatArray, eye_distance: float
+    mouth: MouthLayer, inside: Array, colours: Array, eye_distance: float
 ) -> MouthLayer:
     height, width = inside.shape
     pixel = float(mouth.inside_box[3] - mouth.inside_box[1]) / height
@@ -168,16 +166,16 @@ def _with_inside(
     )
 
 
-def _redness(colours: FloatArray) -> FloatArray:
+def _redness(colours: Array) -> Array:
     return colours[..., 0] - colours[..., 1:].mean(-1)
 
 
-def _continued_up(pale: Array) -> FloatArray:
+def _continued_up(pale: Array) -> Array:
     """Return the coverage of the teeth, which go on upwards behind the lip."""
     below = np.cumsum(pale[::-1].astype(np.int32), 0)[::-1] > 0
     alpha = below.astype(np.float32)
     return cv2.GaussianBlur(alpha, (3, 3), 0.7)
 
 
-def _bytes(picture: FloatArray) -> ByteArray:
+def _bytes(picture: Array) -> ByteArray:
     return np.ascontiguousarray(np.rint(np.clip(picture, 0, 255)).astype(np.uint8))

@@ -8,6 +8,7 @@ microphone through the daemon, gives latency, frame rate and repeats. It judges 
 import os
 import platform
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from rest_bridge.types import VOICE_RATE_HZ, AudioSource, Frame, FrameFormat
 
 DEFAULT_SECONDS: Final = 20.0
 _STAGES: Final = ("features", "motion", "decode", "chunk")
+_MOST_LOADING_S: Final = 60.0
 _READ_SAMPLES: Final = VOICE_RATE_HZ // 25
 
 
@@ -53,7 +55,7 @@ class Live:
     """In real time, through the daemon.
 
     Attributes:
-        seconds: of stream.
+        seconds: from the first generated frame to the last.
         fps: frames handed to an output in each second.
         latency: from captured sample to frame handed over, milliseconds.
         repeated: frames that were not in time.
@@ -163,12 +165,14 @@ def _offline(config: Config, voice: Path, seconds: float) -> Offline:
 
 
 class _Probe:
-    """An output that only notes when frames come."""
+    """An output that only notes when frames come, and says when it has seen enough."""
 
     name = "probe"
     policy: Literal["latest", "every"] = "every"
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.enough = threading.Event()
         self.first_s = 0.0
         self.last_s = 0.0
         self.first_generated_s = 0.0
@@ -180,16 +184,20 @@ class _Probe:
     def send(self, frame: Frame) -> None:
         self.last_s = time.monotonic()
         self.first_s = self.first_s or self.last_s
+        if not self.first_generated_s:
+            if not frame.rig.values.any():  # the still portrait's
+                return
+            self.first_generated_s = self.last_s
         self.num_frames += 1
-        if frame.rig.values.any() and not frame.repeated:  # the still portrait's rig is all zero
-            self.first_generated_s = self.first_generated_s or self.last_s
+        if self.last_s - self.first_generated_s >= self._seconds:
+            self.enough.set()
 
     def close(self) -> None:
         pass
 
 
 def _live(config: Config, voice: Path, seconds: float) -> Live:
-    loader, probe = Loader(config), _Probe()
+    loader, probe = Loader(config), _Probe(seconds)
 
     def microphone() -> AudioSource:
         return FileSource(voice, paced=True, loop=True)
@@ -204,11 +212,12 @@ def _live(config: Config, voice: Path, seconds: float) -> Live:
         margin_ns=LIVE_MARGIN_NS,
     )
     begin_s = time.monotonic()
-    outcome = Daemon(graph, seconds=seconds).run()
-    status, latency = outcome.status, graph.metrics.timer("latency").summary()
+    daemon = Daemon(graph, seconds=seconds + _MOST_LOADING_S, stop_event=probe.enough)
+    status, latency = daemon.run().status, graph.metrics.timer("latency").summary()
+    lasted_s = probe.last_s - probe.first_generated_s
     return Live(
-        seconds=status.presented / config.output.fps,
-        fps=(probe.num_frames - 1) / max(probe.last_s - probe.first_s, 1e-9),
+        seconds=lasted_s,
+        fps=(probe.num_frames - 1) / max(lasted_s, 1e-9),
         latency=latency,
         repeated=status.repeated,
         dropped_samples=status.dropped_samples,

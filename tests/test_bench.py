@@ -50,9 +50,9 @@ def test_every_stage_and_the_live_stream_were_measured(report):
     assert report.offline.rtf > 0
     assert report.offline.media_s == pytest.approx(1.5, abs=0.05)
     assert report.live.latency.count > 10
-    assert report.live.seconds == pytest.approx(1.5, abs=0.05)
+    assert report.live.seconds == pytest.approx(1.5, abs=0.5)
     assert report.live.fps > 0
-    assert 0 < report.live.first_still_s <= report.live.first_frame_s
+    assert 0 <= report.live.first_still_s < report.live.first_frame_s
     assert report.peak_rss_mb > 10
 
 

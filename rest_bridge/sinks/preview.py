@@ -31,8 +31,8 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
 from rest_bridge.errors import SinkUnavailable
-from rest_bridge.sinks.messages import EventMessage, FrameMessage, VoiceMessage
-from rest_bridge.sinks.publisher import Provenance, stamp_of
+from rest_bridge.sinks.messages import EventMessage, FrameMessage
+from rest_bridge.sinks.publisher import Provenance, stamp_of, voice_message
 from rest_bridge.sinks.viewer import Viewer, shrink
 from rest_bridge.sinks.wire import encode
 from rest_bridge.types import Frame, FrameFormat
@@ -187,7 +187,7 @@ class PreviewServer:
     def _leave_voice(self, viewers: list[Viewer], frame: Frame, now_ns: int) -> None:
         if any(viewer.wants_voice for viewer in viewers):
             stamp = stamp_of(frame, duration_ns=self._duration_ns, published_ns=now_ns)
-            data = encode(VoiceMessage(stamp, frame.voice.first_index, frame.voice.samples))
+            data = encode(voice_message(frame, stamp))
             for viewer in viewers:
                 if viewer.wants_voice:
                     viewer.leave_message(data)
@@ -211,7 +211,7 @@ class PreviewServer:
             height=rgba.shape[0],
             stride=rgba.shape[1] * 4,
             payload=rgba.data.cast("B"),
-            sample_index=frame.voice.first_index,
+            sample_index=int(frame.voice.first_index),
             dropped=self._dropped,
             repeated=frame.repeated,
             tier=self._provenance.tier,

@@ -66,17 +66,28 @@ class Provenance:
 
 def stamp_of(frame: Frame, *, duration_ns: int, published_ns: int) -> Stamp:
     """Return the stamp that frame, rig and voice messages of this instant share."""
+    level = float(frame.rig.speech_level)  # numpy's scalars are no msgpack types
     return Stamp(
         stream_id=frame.stream_id,
-        epoch=frame.epoch,
-        sequence=frame.index,
-        pts_ns=frame.pts_ns,
+        epoch=int(frame.epoch),
+        sequence=int(frame.index),
+        pts_ns=int(frame.pts_ns),
         duration_ns=duration_ns,
-        captured_ns=frame.captured_ns,
+        captured_ns=int(frame.captured_ns),
         published_ns=published_ns,
         activity=frame.rig.activity,
-        level=frame.rig.speech_level if math.isfinite(frame.rig.speech_level) else 0.0,
+        level=level if math.isfinite(level) else 0.0,
     )
+
+
+def voice_message(frame: Frame, stamp: Stamp) -> VoiceMessage:
+    """Return the voice of a frame; what is no number becomes silence."""
+    return VoiceMessage(stamp, int(frame.voice.first_index), np.nan_to_num(frame.voice.samples))
+
+
+def rig_message(frame: Frame, stamp: Stamp) -> RigMessage:
+    """Return the rig of a frame; what is no number becomes 0, for no reader expects it."""
+    return RigMessage(stamp, np.nan_to_num(frame.rig.values), np.nan_to_num(frame.rig.visemes))
 
 
 class ZeroMqPublisher:
@@ -205,11 +216,9 @@ class ZeroMqPublisher:
             self._last_activity = activity
             self._event(frame, now_ns, "state", {"state": activity[2], "pts": frame.pts_ns})
         if _wanted(VOICE_TOPIC, self._event_topics):
-            voice = VoiceMessage(stamp, frame.voice.first_index, frame.voice.samples)
-            self._publish(self._events, encode(voice))
+            self._publish(self._events, encode(voice_message(frame, stamp)))
         if _wanted(RIG_TOPIC, self._event_topics):
-            rig = RigMessage(stamp, frame.rig.values, frame.rig.visemes)
-            self._publish(self._events, encode(rig))
+            self._publish(self._events, encode(rig_message(frame, stamp)))
         return stamp
 
     def _publish_stats(self, frame: Frame, now_ns: int) -> None:
@@ -268,7 +277,7 @@ class ZeroMqPublisher:
             height=height,
             stride=0 if pixel_format == "jpeg" else width * 4,
             payload=self._payload(frame.rgba, pixel_format),
-            sample_index=frame.voice.first_index,
+            sample_index=int(frame.voice.first_index),
             dropped=self._dropped,
             repeated=frame.repeated,
             tier=self._provenance.tier,

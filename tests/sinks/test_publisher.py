@@ -1,8 +1,9 @@
 """ZeroMQ publisher with real sockets: what plain subscribers and our client receive."""
 
+import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import msgpack
@@ -85,6 +86,13 @@ def wait_for_topics(
                 threading.Event().wait(0.1)  # all of one client's subscriptions arrive together
             return
     pytest.fail("subscriptions did not arrive")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5.0
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
 
 
 def receive(socket: "zmq.Socket[bytes]", count: int) -> list[bytes]:
@@ -237,6 +245,31 @@ def test_skipped_pictures_still_send_their_voice(
     assert [v.stamp.sequence for v in voices if isinstance(v, VoiceMessage)] == [0, 1, 2]
 
 
+def test_numpy_scalars_and_broken_numbers_do_not_stop_the_stream(
+    publisher: ZeroMqPublisher, subscribe: Subscribers
+) -> None:
+    frames = subscribe(publisher.frames_endpoint, b"RGBA")
+    events = subscribe(publisher.events_endpoint, b"VOIC", b"RIG_")
+    wait_for_topics(publisher, frames={b"RGBA"}, events={b"VOIC"})
+    good = make_frame(3)
+    rig = dataclasses.replace(
+        good.rig, speech_level=np.float32("nan"), values=np.full(58, np.nan, np.float32)
+    )
+    voice = dataclasses.replace(
+        good.voice,
+        first_index=np.int64(5760),
+        samples=np.full(1920, np.nan, np.float32),
+    )
+    index = np.int64(3)
+    publisher.send(dataclasses.replace(good, index=index, pts_ns=index, rig=rig, voice=voice))  # type: ignore[arg-type]
+    assert isinstance(decode(receive(frames, 1)[0]), FrameMessage)
+    voice_got, rig_got = (decode(data) for data in receive(events, 2))
+    assert isinstance(voice_got, VoiceMessage)
+    assert isinstance(rig_got, RigMessage)
+    assert not voice_got.samples.any()
+    assert not rig_got.values.any()
+
+
 def test_port_in_use_names_the_key_and_frees_what_was_bound() -> None:
     first = make_publisher()
     try:
@@ -267,9 +300,7 @@ def test_client_shows_the_newest_frame_and_keeps_all_voice(publisher: ZeroMqPubl
         wait_for_topics(publisher, frames={b"RGBA"}, events={b"VOIC"})
         for index in range(20):
             publisher.send(make_frame(index))
-            deadline = time.monotonic() + 5.0
-            while client.num_frames <= index and time.monotonic() < deadline:
-                threading.Event().wait(0.001)
+            wait_until(lambda index=index: client.num_frames > index)
         frame = client.frame()
         assert frame is not None
         assert frame.stamp.sequence == 19
@@ -288,12 +319,11 @@ def test_client_shows_the_newest_frame_and_keeps_all_voice(publisher: ZeroMqPubl
 def test_client_counts_lost_frames_and_refuses_strangers(publisher: ZeroMqPublisher) -> None:
     with BridgeClient(frames=publisher.frames_endpoint, events="", control="") as client:
         wait_for_topics(publisher, frames={b"RGBA"})
-        for index in (0, 1, 5):
+        for count, index in enumerate((0, 1, 5), start=1):
             publisher.send(make_frame(index))
+            wait_until(lambda count=count: client.num_frames >= count)
         publisher._frames.send(b"RGBA\x02\x00\x00\x00")
-        deadline = time.monotonic() + 5.0
-        while client.num_refused < 1 and time.monotonic() < deadline:
-            threading.Event().wait(0.001)
+        wait_until(lambda: client.num_refused >= 1)
         assert client.num_lost == 3
         assert client.num_refused == 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rest_bridge import __version__, cli
-from rest_bridge.commands import configuration
+from rest_bridge.commands import configuration, learning
 from rest_bridge.commands.options import parse_settings
 from rest_bridge.errors import ConfigError, PackageError
 
@@ -140,3 +140,32 @@ def test_settings() -> None:
     assert parse_settings(["a.b=c", 'd.e = "f=g"']) == {"a.b": "c", "d.e": "f=g"}
     with pytest.raises(ConfigError, match="="):
         parse_settings(["output.size"])
+
+
+@pytest.mark.parametrize("command", ["train", "export", "evaluate"])
+def test_training_commands_list_their_stages_and_refuse_others(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    code, shown, _ = run(capsys, command)
+    assert code == 0
+    assert "landmarks" in shown
+    code, _, shown = run(capsys, command, "bogus")
+    assert code == 2
+    assert "landmarks" in shown
+
+
+def test_training_without_torch_names_the_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning.importlib.util, "find_spec", lambda _: None)
+    code, _, shown = run(capsys, "train", "vae")
+    assert code == 1
+    assert "rest-bridge[cpu,train]" in shown
+
+
+def test_every_stage_is_a_module_that_is_there() -> None:
+    modules = {words[0] for stages in learning.STAGES.values() for words in stages.values()}
+    root = Path(cli.__file__).parent.parent
+    for module in modules:
+        path = root / module.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()

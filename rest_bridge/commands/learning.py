@@ -1,6 +1,7 @@
 """`rest-bridge train`, `evaluate` and `export`: handed to the training side, which needs torch.
 
-Runs `python -m rest_bridge.training` as a process of its own, so that the runtime never imports it.
+Each stage is a module of `rest_bridge.training` with options of its own. It runs as a process of
+its own, so that the runtime never imports it; the words after the stage are passed on.
 """
 
 import importlib.util
@@ -10,36 +11,69 @@ from typing import Final
 
 import typer
 
-from rest_bridge.commands.console import ExitCode
-from rest_bridge.errors import RestBridgeError
+from rest_bridge.commands.console import ExitCode, out
+from rest_bridge.errors import ConfigError, RestBridgeError
 
 PASS_ON: Final = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 _NEEDED: Final = ("torch", "onnx", "scipy", "numba")
+_TRAINING: Final = "rest_bridge.training"
+
+STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "train": {
+        "head": (f"{_TRAINING}.head_model",),
+        "detector": (f"{_TRAINING}.landmarks", "detector"),
+        "landmarks": (f"{_TRAINING}.landmarks", "landmarks"),
+        "faces-data": (f"{_TRAINING}.faces_data",),
+        "vae": (f"{_TRAINING}.vae",),
+        "speech-data": (_TRAINING, "speech-data"),
+        "speech": (_TRAINING, "speech"),
+        "dit": (_TRAINING, "dit"),
+    },
+    "export": {
+        "landmarks": (f"{_TRAINING}.landmarks", "export"),
+        "vae": (f"{_TRAINING}.export_vae",),
+        "motion": (_TRAINING, "export-motion"),
+    },
+    "evaluate": {
+        "landmarks": (f"{_TRAINING}.landmarks_eval",),
+        "motion": (_TRAINING, "evaluate-motion"),
+        "pictures": (f"{_TRAINING}.evaluate",),
+    },
+}
+"""Command -> stage, in the order in which they build on one another -> module and its words."""
 
 
 def train(context: typer.Context) -> int:
-    """Train one stage or all: rest-bridge train STAGE|all ... (extra `train`)."""
+    """Train one stage: rest-bridge train STAGE ...; without one, lists them (extra `train`)."""
     return _hand_on("train", context.args)
 
 
 def evaluate(context: typer.Context) -> int:
-    """Measure a model package on held-out talkers and faces (extra `train`)."""
+    """Measure on held-out talkers and faces: rest-bridge evaluate WHAT ... (extra `train`)."""
     return _hand_on("evaluate", context.args)
 
 
 def export(context: typer.Context) -> int:
-    """Turn checkpoints into a model package (extra `train`)."""
+    """Turn a checkpoint into part of a model package: rest-bridge export WHAT ... (`train`)."""
     return _hand_on("export", context.args)
 
 
-def _hand_on(command: str, arguments: list[str]) -> int:
+def _hand_on(command: str, words: list[str]) -> int:
+    stages = STAGES[command]
+    if not words or words[0] in ("-h", "--help"):
+        out.print(f"Usage: rest-bridge {command} {'|'.join(stages)} [OPTIONS]")
+        out.print(f"In this order; `rest-bridge {command} STAGE --help` shows a stage's options.")
+        return ExitCode.OK
+    if words[0] not in stages:
+        raise ConfigError(
+            f'There is no "{words[0]}" to {command}; there is {", ".join(stages)}, in this order.'
+        )
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise RestBridgeError(
             f"`rest-bridge {command}` needs {', '.join(missing)}, which a streamer's installation "
             'does not have; install the extra: pip install "rest-bridge[cpu,train]".'
         )
-    done = subprocess.run(
-        [sys.executable, "-m", "rest_bridge.training", command, *arguments], check=False
-    )
+    module, *leading = stages[words[0]]
+    done = subprocess.run([sys.executable, "-m", module, *leading, *words[1:]], check=False)
     return ExitCode.INTERRUPTED if done.returncode in (-2, 130) else done.returncode

@@ -1,4 +1,4 @@
-"""Draw and render the built-in faces: `python -m rest_bridge.training.art --out rest_bridge/faces`."""
+"""Draw the built-in faces: `python -m rest_bridge.training.art --out rest_bridge/faces`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from rest_bridge.training.art.voice import build_voice
 def main() -> None:
     """Write the chosen faces (all by default) into the folder given by --out."""
     parser = argparse.ArgumentParser(description="Draw and render the built-in faces.")
-    parser.add_argument("--out", type=Path, default=Path("rest_bridge/faces"), help="folder to write to")
+    parser.add_argument(
+        "--out", type=Path, default=Path("rest_bridge/faces"), help="folder to write to"
+    )
     parser.add_argument("--only", nargs="*", choices=sorted(FACES), help="names of faces (all)")
     parser.add_argument("--voice", action="store_true", help="also speak the built-in text")
     arguments = parser.parse_args()

@@ -10,6 +10,7 @@ import numpy as np
 import skia
 
 from rest_bridge.training.art.ink import (
+    Curve,
     Points,
     Sheet,
     ellipse,
@@ -23,18 +24,18 @@ from rest_bridge.training.art.ink import (
 
 AXIS, EYE_X, EYE_Y, SCALE = 512.0, 99.0, 438.0, 1.15
 
-UPPER_LID = points([(-52, 11), (-45, -12), (-22, -37), (10, -45), (40, -32), (58, 3)])
-LOWER_LID = points([(58, 3), (53, 26), (37, 45), (8, 52), (-22, 45), (-43, 29), (-52, 11)])
-CLOSED_LID = points([(-54, 20), (-34, 34), (-4, 42), (28, 38), (49, 26), (60, 12)])
-CREASE = points([(-32, -36), (-10, -51), (18, -56), (42, -47), (58, -32)])
-BROW = points([(-43, -75), (-14, -85), (22, -88), (52, -77), (68, -62)])
+UPPER_LID = points("-52 11, -45 -12, -22 -37, 10 -45, 40 -32, 58 3")
+LOWER_LID = points("58 3, 53 26, 37 45, 8 52, -22 45, -43 29, -52 11")
+CLOSED_LID = points("-54 20, -34 34, -4 42, 28 38, 49 26, 60 12")
+CREASE = points("-32 -36, -10 -51, 18 -56, 42 -47, 58 -32")
+BROW = points("-43 -75, -14 -85, 22 -88, 52 -77, 68 -62")
 IRIS, IRIS_RADII = (0.0, 2.0), (45.0, 57.0)
 
 LASH, LASH_WARM = "#2b1836", "#7a3350"
 IRIS_COLOURS = ["#1d1247", "#4a2aa0", "#8a5bea", "#6fd7ff", "#d4fff4"]
 
 
-def _place(values: Points, left: bool) -> Points:
+def _place(values: Curve, left: bool) -> Points:
     sign = -1.0 if left else 1.0
     return points(values) * (sign * SCALE, SCALE) + (AXIS + sign * EYE_X, EYE_Y)
 
@@ -54,8 +55,9 @@ def draw(sheet: Sheet, *, left: bool, closed: bool, skin: tuple[str, str, str]) 
         closed: draw the lid down instead.
         skin: base, shade and line colour of the skin.
     """
-    def place(values: object) -> Points:
-        return _place(points(values), left)
+
+    def place(values: Curve) -> Points:
+        return _place(values, left)
 
     if closed:
         _draw_closed(sheet, left, skin)
@@ -72,11 +74,17 @@ def draw(sheet: Sheet, *, left: bool, closed: bool, skin: tuple[str, str, str]) 
     inner, outer = place([(-52, 0)])[0], place([(62, 0)])[0]
     ink = linear(inner, outer, [LASH_WARM, LASH, LASH, LASH_WARM], [0, 0.2, 0.8, 1])
     sheet.fill(ribbon(lid, width), ink)
-    wings = [[(38, -35), (54, -27), (64, -27)], [(46, -24), (59, -14), (68, -12)], [(50, -11), (60, 0), (67, 2)]]
+    wings = [
+        [(38, -35), (54, -27), (64, -27)],
+        [(46, -24), (59, -14), (68, -12)],
+        [(50, -11), (60, 0), (67, 2)],
+    ]
     for i, wing in enumerate(wings):
         sheet.line(place(wing), 13 - 2 * i, LASH, start=0.9, end=0.0, bulge=0.2)
     sheet.line(place([(-47, -2), (-55, 10), (-60, 17)]), 5, LASH_WARM, start=0.6, end=0.0)
-    sheet.line(place([(57, 12), (52, 28), (38, 45.5), (10, 53.5), (-14, 50)]), 4, LASH_WARM, start=0.7, end=0.0, bulge=0.3)
+    sheet.line(
+        place("57 12, 52 28, 38 45.5, 10 53.5, -14 50"), 4, LASH_WARM, start=0.7, end=0.0, bulge=0.3
+    )
     for spike in ([(46, 38), (54, 48)], [(30, 49), (35, 60)]):
         sheet.line(place(spike), 4, LASH_WARM, start=0.9, end=0, bulge=0.1)
     sheet.line(place(CREASE), 3.6, skin[2], start=0, end=0.1, alpha=0.85)
@@ -94,8 +102,12 @@ def _draw_iris(sheet: Sheet, centre: Points) -> None:
             a = (x + rx * reach * np.cos(angle), y + ry * reach * np.sin(angle))
             b = (x + rx * 0.97 * np.cos(angle), y + ry * 0.97 * np.sin(angle))
             sheet.line([a, b], 3.2, "#f4ffff" if i % 2 else "#3b2a9a", start=0, end=0.4, alpha=0.32)
-        sheet.fill(ellipse((x, y + ry * 0.62), (rx * 0.62, ry * 0.3)), "#eafff6", alpha=0.75, blur=7)
-        sheet.fill(ellipse((x, y - ry * 0.75), (rx * 1.1, ry * 0.55)), "#140a38", alpha=0.75, blur=9)
+        sheet.fill(
+            ellipse((x, y + ry * 0.62), (rx * 0.62, ry * 0.3)), "#eafff6", alpha=0.75, blur=7
+        )
+        sheet.fill(
+            ellipse((x, y - ry * 0.75), (rx * 1.1, ry * 0.55)), "#140a38", alpha=0.75, blur=9
+        )
         sheet.fill(ellipse(centre, (rx * 0.4, ry * 0.42)), "#160b3a", blur=1.5)
         sheet.fill(ellipse((x, y + ry * 0.1), (rx * 0.2, ry * 0.2)), "#5a3cc0", alpha=0.6, blur=4)
     t = np.linspace(0, 2 * np.pi, 129)
@@ -117,10 +129,19 @@ def _draw_closed(sheet: Sheet, left: bool, skin: tuple[str, str, str]) -> None:
     sheet.fill(ribbon(lid, 12), skin[1], alpha=0.7, blur=4, offset=(0, 5))
     width = np.interp(np.linspace(0, 1, 90), [0, 0.15, 0.5, 0.85, 1], [2, 6, 9, 10, 4])
     inner, outer = _place(points([(-54, 0)]), left)[0], _place(points([(62, 0)]), left)[0]
-    sheet.fill(ribbon(lid, width), linear(inner, outer, [LASH_WARM, LASH, LASH, LASH_WARM], [0, 0.2, 0.8, 1]))
-    for lash in ([(26, 39), (36, 50), (40, 58)], [(42, 30), (56, 38), (62, 45)], [(53, 20), (66, 26), (74, 29)]):
+    sheet.fill(
+        ribbon(lid, width),
+        linear(inner, outer, [LASH_WARM, LASH, LASH, LASH_WARM], [0, 0.2, 0.8, 1]),
+    )
+    for lash in (
+        [(26, 39), (36, 50), (40, 58)],
+        [(42, 30), (56, 38), (62, 45)],
+        [(53, 20), (66, 26), (74, 29)],
+    ):
         sheet.line(_place(points(lash), left), 7, LASH, start=0.9, end=0, bulge=0.15)
-    sheet.line(_place(points([(-40, 4), (-8, 16), (24, 14), (48, 0)]), left), 3.2, skin[2], start=0, end=0, alpha=0.6)
+    sheet.line(
+        _place(points("-40 4, -8 16, 24 14, 48 0"), left), 3.2, skin[2], start=0, end=0, alpha=0.6
+    )
 
 
 def draw_brows(sheet: Sheet, ink: str) -> None:

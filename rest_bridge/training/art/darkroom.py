@@ -57,8 +57,8 @@ def _blur(light: Floats, weight: Floats, depth: Floats, sigma: float, tolerance:
     _blur_rows(light, weight, depth, sigma, tolerance, once, kept)
     turned = np.ascontiguousarray(once.transpose(1, 0, 2))
     twice = np.zeros_like(turned)
-    _blur_rows(turned, np.ascontiguousarray(weight.T), np.ascontiguousarray(depth.T), sigma, tolerance, twice,
-               np.zeros_like(weight.T.copy()))  # fmt: skip
+    weight_t, depth_t = np.ascontiguousarray(weight.T), np.ascontiguousarray(depth.T)
+    _blur_rows(turned, weight_t, depth_t, sigma, tolerance, twice, np.zeros_like(weight_t))
     return np.ascontiguousarray(twice.transpose(1, 0, 2))
 
 
@@ -66,7 +66,7 @@ def spread_in_skin(exposure: Exposure, px_per_mm: float) -> Floats:
     """Return float32 [H, W, 3]: skin with light spread beneath its surface, gloss not included."""
     weight, depth = exposure.skin_cover, exposure.depth
     # A first small blur stands for the noise of few samples.
-    light = _blur(exposure.skin_light, weight, depth, 1.0, 0.02)
+    light = _blur(exposure.skin_light, weight, depth, 1.2, 0.02)
     spread = np.zeros_like(light)
     for variance, share in _SPREAD:
         sigma = float(np.sqrt(variance)) * px_per_mm
@@ -86,6 +86,7 @@ def backdrop(size: int, colours: tuple[str, str, str], seed: int, *, lights: int
         seed: of the places of the lights.
         lights: how many.
     """
+
     def lin(code: str) -> Floats:
         return (np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)], np.float32) / 255) ** 2.2
 
@@ -98,7 +99,11 @@ def backdrop(size: int, colours: tuple[str, str, str], seed: int, *, lights: int
     for _ in range(lights):
         px, py, radius = rng.uniform(0, 1), rng.uniform(0.02, 0.75), rng.uniform(0.025, 0.07)
         distance = np.hypot(x - px, y - py) / radius
-        disc = 1 / (1 + np.exp(np.clip((distance - 1) * 16, -50, 50))) * (0.75 + 0.25 * np.clip(distance, 0, 1) ** 4)
+        disc = (
+            1
+            / (1 + np.exp(np.clip((distance - 1) * 16, -50, 50)))
+            * (0.75 + 0.25 * np.clip(distance, 0, 1) ** 4)
+        )
         tone = lin(colours[1]) * np.array([1.25, 1.05, 0.85], np.float32) ** rng.uniform(-0.5, 1.0)
         picture = picture + disc[..., None] * tone * rng.uniform(0.1, 0.3)
     return cv2.GaussianBlur(picture.astype(np.float32), (0, 0), size / 300)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import skia
-from numpy.typing import ArrayLike
 
 from rest_bridge.training.art.ink import (
+    Curve,
     Points,
     Sheet,
     linear,
@@ -73,7 +73,7 @@ class Lock:
         return polygon(ribbon(self.curve(), self.widths()))
 
 
-def lock(spine: ArrayLike, width: float, **shape: float) -> Lock:
+def lock(spine: Curve, width: float, **shape: float) -> Lock:
     """Build a `Lock` from any array-like spine."""
     return Lock(points(spine), width, **shape)
 
@@ -116,7 +116,9 @@ def draw_lock(
         away = np.where(side[:, :1] > 0, -1.0, 1.0) * side
         shade = curve + away * (widths * 0.36)[:, None]
         sheet.fill(ribbon(shade, widths * 0.36), colours.shade, alpha=0.85)
-        sheet.fill(ribbon(shade + away * (widths * 0.1)[:, None], widths * 0.16), colours.deep, alpha=0.45)
+        sheet.fill(
+            ribbon(shade + away * (widths * 0.1)[:, None], widths * 0.16), colours.deep, alpha=0.45
+        )
         glow = curve - away * (widths * 0.3)[:, None]
         sheet.fill(ribbon(glow, widths * 0.22), colours.light, alpha=0.35, blur=4)
         if ring is not None:
@@ -127,7 +129,9 @@ def draw_lock(
             if b - a > 10:
                 strand = (curve + side * (widths * across)[:, None])[a:b]
                 tone = colours.light if rng.random() < 0.35 else colours.line
-                sheet.line(strand, rng.uniform(1.0, 2.0), tone, alpha=0.5, start=0, end=0, straight=True)
+                sheet.line(
+                    strand, rng.uniform(1.0, 2.0), tone, alpha=0.5, start=0, end=0, straight=True
+                )
     for sign in (-1, 1):
         edge = (curve + side * (widths * 0.5 * sign)[:, None])[start:]
         sheet.line(edge, line_width, colours.line, start=0.0, end=0.5, bulge=0.75, straight=True)

@@ -2,8 +2,9 @@
 
 The landmark order is that of OpenSeeFace (multi-PIE without the two outer mouth corners):
 17 jaw contour (image left to right over the chin), 10 brows, 9 nose (4 bridge, 5 base),
-12 eyes (6 each, from the left corner over the upper lid), 18 mouth (5 upper outer edge left to right,
-5 lower outer edge right to left, left corner, 3 upper inner, right corner, 3 lower inner right to left).
+12 eyes (6 each, from the left corner over the upper lid), 18 mouth (5 upper outer edge left to
+right, 5 lower outer edge right to left, left corner, 3 upper inner, right corner, 3 lower inner
+right to left).
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ class Face:
     """One built-in face.
 
     Attributes:
-        module: module of this package with `draw(state)` and `landmarks(state)`; None for the people
-            of `people.PEOPLE`.
+        module: module of this package with `draw(state)` and `landmarks(state)`; None for the
+            people of `people.PEOPLE`.
         title: what a person reads.
         style: "photo", "painting" or "drawn".
         credits: whose work went into it.
@@ -64,7 +64,11 @@ _MAKEHUMAN = (
 )
 FACES |= {
     "maya": Face(
-        None, "Maya", "photo", [_MAKEHUMAN], "Rendered portrait of a young woman with long brown hair."
+        None,
+        "Maya",
+        "photo",
+        [_MAKEHUMAN],
+        "Rendered portrait of a young woman with long brown hair.",
     ),
     "idris": Face(
         None, "Idris", "photo", [_MAKEHUMAN], "Rendered portrait of a grey-haired man in a suit."
@@ -87,7 +91,9 @@ def save_picture(pixels: NDArray[np.uint8], path: Path) -> None:
     picture = Image.fromarray(pixels)
     picture.save(path, optimize=True)
     if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; at most {_MAX_BYTES} are allowed.")
+        raise ValueError(
+            f"{path} has {path.stat().st_size} bytes; at most {_MAX_BYTES} are allowed."
+        )
 
 
 def build_face(name: str, out: Path) -> Path:

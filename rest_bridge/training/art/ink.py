@@ -19,14 +19,20 @@ OVERSAMPLING = 2
 
 Points = NDArray[np.float64]
 Ink = str | skia.Shader
+Curve = ArrayLike | str
 
 
-def points(values: ArrayLike) -> Points:
-    """Return `values` as float64 [N, 2] canvas points."""
+def points(values: Curve) -> Points:
+    """Return `values` as float64 [N, 2] canvas points.
+
+    A text lists points as SVG does, "x y, x y, ...".
+    """
+    if isinstance(values, str):
+        values = [float(number) for number in values.replace(",", " ").split()]
     return np.asarray(values, np.float64).reshape(-1, 2)
 
 
-def mirror(values: ArrayLike, axis_x: float) -> Points:
+def mirror(values: Curve, axis_x: float) -> Points:
     """Reflect points [N, 2] at the vertical line x = `axis_x`, keeping their order."""
     return points(values) * (-1, 1) + (2 * axis_x, 0)
 
@@ -64,7 +70,7 @@ def radial(centre: ArrayLike, radius: float, colours: Sequence[str], stops: Sequ
     )
 
 
-def smooth(values: ArrayLike, num_points: int = 64, *, closed: bool = False) -> Points:
+def smooth(values: Curve, num_points: int = 64, *, closed: bool = False) -> Points:
     """Sample a centripetal Catmull-Rom curve through `values` at `num_points` even steps.
 
     Args:
@@ -73,14 +79,16 @@ def smooth(values: ArrayLike, num_points: int = 64, *, closed: bool = False) -> 
         closed: join the last point to the first.
 
     Returns:
-        float64 [num_points, 2], evenly spaced along the curve (closed: without repeating the first).
+        float64 [num_points, 2], evenly spaced (closed: the first is not repeated).
     """
     p = points(values)
     if closed:
         p = np.concatenate([p[-1:], p, p[:2]])
     else:
         p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
-    knots = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(p, axis=0), axis=1) ** 0.5 + 1e-6)])
+    knots = np.concatenate(
+        [[0], np.cumsum(np.linalg.norm(np.diff(p, axis=0), axis=1) ** 0.5 + 1e-6)]
+    )
     pieces = []
     for i in range(1, len(p) - 2):
         t = np.linspace(knots[i], knots[i + 1], 24, endpoint=False)[:, None]
@@ -99,7 +107,7 @@ def smooth(values: ArrayLike, num_points: int = 64, *, closed: bool = False) -> 
     return resample(dense, num_points + 1)[:-1] if closed else resample(dense, num_points)
 
 
-def resample(polyline: ArrayLike, num_points: int) -> Points:
+def resample(polyline: Curve, num_points: int) -> Points:
     """Return `num_points` points evenly spaced along a polyline [N, 2]."""
     p = points(polyline)
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(p, axis=0), axis=1))])
@@ -107,21 +115,21 @@ def resample(polyline: ArrayLike, num_points: int) -> Points:
     return np.stack([np.interp(at, along, p[:, 0]), np.interp(at, along, p[:, 1])], 1)
 
 
-def normals(polyline: ArrayLike) -> Points:
+def normals(polyline: Curve) -> Points:
     """Return the unit normals [N, 2] of a polyline (tangent turned by +90 degrees on screen)."""
     tangent = np.gradient(points(polyline), axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-9
     return np.stack([-tangent[:, 1], tangent[:, 0]], 1)
 
 
-def polygon(values: ArrayLike) -> skia.Path:
-    """Return the closed path through points [N, 2] with straight edges (dense samples look smooth)."""
+def polygon(values: Curve) -> skia.Path:
+    """Return the closed path through points [N, 2] with straight edges (dense ones look smooth)."""
     path = skia.Path()
     path.addPoly([skia.Point(float(x), float(y)) for x, y in points(values)], True)
     return path
 
 
-def blob(values: ArrayLike) -> skia.Path:
+def blob(values: Curve) -> skia.Path:
     """Return a smooth closed path through points [N, 2]."""
     return polygon(smooth(values, max(96, 12 * len(points(values))), closed=True))
 
@@ -134,7 +142,7 @@ def ellipse(centre: ArrayLike, radii: ArrayLike, degrees: float = 0.0) -> skia.P
     return polygon(p @ np.array([[c, s], [-s, c]]) + points(centre))
 
 
-def ribbon(spine: ArrayLike, widths: ArrayLike) -> Points:
+def ribbon(spine: Curve, widths: ArrayLike) -> Points:
     """Return the outline [2N, 2] of a band around `spine` [N, 2] with full width `widths` [N]."""
     p = points(spine)
     offset = normals(p) * (np.broadcast_to(np.asarray(widths, float), len(p)) / 2)[:, None]
@@ -181,7 +189,7 @@ class Sheet:
 
     def fill(
         self,
-        path: skia.Path | ArrayLike,
+        path: skia.Path | Curve,
         ink: Ink,
         *,
         alpha: float = 1.0,
@@ -215,7 +223,7 @@ class Sheet:
 
     def line(
         self,
-        values: ArrayLike,
+        values: Curve,
         width: float,
         ink: Ink,
         *,

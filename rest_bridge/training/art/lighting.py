@@ -69,13 +69,17 @@ def expose(
         window: (top, bottom, left, right): trace only this part; the rest stays empty.
     """
     eyes = scene.eyes[:, :3].mean(0)
-    lights = np.array([[*(eyes + lamp.place), lamp.radius, *lamp.colour] for lamp in lamps], np.float64)
+    lights = np.array(
+        [[*(eyes + lamp.place), lamp.radius, *lamp.colour] for lamp in lamps], np.float64
+    )
     heaven = np.array([sky.above, sky.around, sky.below], np.float64)
     out = np.zeros((size_px, size_px, 12), np.float32)
     top, bottom, left, right = window or (0, size_px, 0, size_px)
     _expose(
-        scene.tree, scene.shapes, scene.normals, scene.tints, scene.relief, scene.strands, scene.eyes,
-        scene.mouth, scene.looks, skin_gloss, lights, heaven, np.asarray(camera, np.float64), focal_px,
+        scene.tree, scene.shapes, scene.normals, scene.tints, scene.relief, scene.strands,
+        scene.eyes,
+        scene.mouth, scene.looks, skin_gloss, lights, heaven, np.asarray(camera, np.float64),
+        focal_px,
         samples, top, bottom, left, right, out,
     )  # fmt: skip
     out /= samples
@@ -87,7 +91,7 @@ def expose(
 
 @fast
 def _texel(shapes, m, u, v, out):
-    """Write the linear colour of material m at (u, v) to out [3] (bilinear, gamma 2.2 by squares)."""
+    """Write the linear colour of material m at (u, v) to out [3] (bilinear, gamma near 2.2)."""
     atlas, place = shapes[4], shapes[5]
     height, width = place[m, 1], place[m, 2]
     x = (u - math.floor(u)) * (width - 1)
@@ -97,8 +101,14 @@ def _texel(shapes, m, u, v, out):
     jx, jy = min(ix + 1, width - 1), min(iy + 1, height - 1)
     for k in range(3):
         base = place[m, 0] + k
-        a = atlas[base + (iy * width + ix) * 4] * (1 - fx) + atlas[base + (iy * width + jx) * 4] * fx
-        b = atlas[base + (jy * width + ix) * 4] * (1 - fx) + atlas[base + (jy * width + jx) * 4] * fx
+        a = (
+            atlas[base + (iy * width + ix) * 4] * (1 - fx)
+            + atlas[base + (iy * width + jx) * 4] * fx
+        )
+        b = (
+            atlas[base + (jy * width + ix) * 4] * (1 - fx)
+            + atlas[base + (jy * width + jx) * 4] * fx
+        )
         c = (a * (1 - fy) + b * fy) / 255.0
         out[k] = c * c * (0.8 + 0.2 * c)
 
@@ -156,7 +166,11 @@ def _frame(n, a, b):
     length = math.sqrt(a[0] ** 2 + a[1] ** 2 + a[2] ** 2)
     for k in range(3):
         a[k] /= length
-    b[0], b[1], b[2] = n[1] * a[2] - n[2] * a[1], n[2] * a[0] - n[0] * a[2], n[0] * a[1] - n[1] * a[0]
+    b[0], b[1], b[2] = (
+        n[1] * a[2] - n[2] * a[1],
+        n[2] * a[0] - n[0] * a[2],
+        n[0] * a[1] - n[1] * a[0],
+    )
 
 
 @fast
@@ -178,7 +192,8 @@ def _streak(u, v):
 
 
 @fast
-def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, skin_gloss, lights, heaven, camera, focal,
+def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, skin_gloss, lights,
+            heaven, camera, focal,
             samples, top, bottom, left, right, out):  # fmt: skip
     corners, uv, material = shapes[0], shapes[1], shapes[2]
     size = out.shape[0]
@@ -231,7 +246,9 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, s
                     colour[k] = min(colour[k] * tints[m, k], 0.95)
                 roughness, f0, ball, iris, streak = 0.5, 0.04, 0, 0.0, 0.0
                 if m == SKIN:
-                    lips = math.exp(-(((p[0] - mouth[0]) / 0.3) ** 2 + ((p[1] - mouth[1]) / 0.13) ** 2) ** 2)
+                    lips = math.exp(
+                        -((((p[0] - mouth[0]) / 0.3) ** 2 + ((p[1] - mouth[1]) / 0.13) ** 2) ** 2)
+                    )
                     lips *= min(max((colour[0] - 1.9 * colour[1]) * 6.0, 0.0), 1.0)
                     _bump(relief, u, v, e1, e2, uv, t, n, 1.0)
                     for k in range(3):
@@ -264,7 +281,9 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, s
                         colour[k] *= max(1 + 0.9 * streak, 0.25)
                     length = 1e-12
                     for k in range(3):
-                        tangent[k] = strands[t, k] * b0 + strands[t, 3 + k] * b1 + strands[t, 6 + k] * b2
+                        tangent[k] = (
+                            strands[t, k] * b0 + strands[t, 3 + k] * b1 + strands[t, 6 + k] * b2
+                        )
                         length += tangent[k] ** 2
                     for k in range(3):
                         tangent[k] /= math.sqrt(length)
@@ -272,7 +291,10 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, s
                 for k in range(3):
                     e[k], gloss[k] = 0.0, 0.0
                 for j in range(lights.shape[0]):
-                    angle, radius = 2 * math.pi * ((q0 + 0.37 * j) % 1.0), math.sqrt((q1 + 0.61 * j) % 1.0)
+                    angle, radius = (
+                        2 * math.pi * ((q0 + 0.37 * j) % 1.0),
+                        math.sqrt((q1 + 0.61 * j) % 1.0),
+                    )
                     for k in range(3):
                         h[k] = lights[j, k] - p[k]
                     length = math.sqrt(h[0] ** 2 + h[1] ** 2 + h[2] ** 2)
@@ -281,7 +303,9 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, s
                     _frame(h, fa, fb)
                     reach = 0.0
                     for k in range(3):
-                        to[k] = h[k] * length + lights[j, 3] * radius * (fa[k] * math.cos(angle) + fb[k] * math.sin(angle))
+                        to[k] = h[k] * length + lights[j, 3] * radius * (
+                            fa[k] * math.cos(angle) + fb[k] * math.sin(angle)
+                        )
                         reach += to[k] ** 2
                     reach = math.sqrt(reach)
                     for k in range(3):
@@ -305,7 +329,12 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, s
                         vh -= d[k] * h[k]
                     if m >= LASH:
                         tl = tangent[0] * to[0] + tangent[1] * to[1] + tangent[2] * to[2]
-                        th = tangent[0] * h[0] + tangent[1] * h[1] + tangent[2] * h[2] + 0.16 * streak
+                        th = (
+                            tangent[0] * h[0]
+                            + tangent[1] * h[1]
+                            + tangent[2] * h[2]
+                            + 0.16 * streak
+                        )
                         wrap = 0.35 + 0.65 * max((nl + 0.4) / 1.4, 0.0)
                         body = math.sqrt(max(1 - tl * tl, 0.0)) * wrap * seen
                         around = max(1 - (th + 0.06) ** 2, 0.0) ** 0.5
@@ -323,7 +352,9 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, s
                     if nl > 0 and m != EYE:
                         value = _gloss(nl, nv, max(nh, 0.0), max(vh, 0.0), roughness, f0)
                         if m == SKIN:
-                            value = 0.7 * value + 0.3 * _gloss(nl, nv, max(nh, 0.0), max(vh, 0.0), 0.3, f0)
+                            value = 0.7 * value + 0.3 * _gloss(
+                                nl, nv, max(nh, 0.0), max(vh, 0.0), 0.3, f0
+                            )
                             value *= skin_gloss
                         for k in range(3):
                             gloss[k] += lights[j, 4 + k] * seen * value
@@ -345,7 +376,9 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, s
                     _texel(shapes, m2, uv[t2, 0] * c0 + uv[t2, 2] * c1 + uv[t2, 4] * c2,
                            uv[t2, 1] * c0 + uv[t2, 3] * c1 + uv[t2, 5] * c2, other)  # fmt: skip
                     for k in range(3):
-                        e[k] += 0.3 * other[k] * tints[m2, k] * (heaven[1, k] + 0.35 * lights[0, 4 + k])
+                        e[k] += (
+                            0.3 * other[k] * tints[m2, k] * (heaven[1, k] + 0.35 * lights[0, 4 + k])
+                        )
                 # What the surface mirrors of the sky, and of the lamps in the eyes.
                 dn = 2 * (d[0] * n[0] + d[1] * n[1] + d[2] * n[2])
                 for k in range(3):

@@ -139,7 +139,9 @@ def subdivide(vertices: Floats, quads: Quads, uv: Floats, quads_uv: Quads):
 
 def _edges(quads: Quads):
     pairs = np.stack([quads, np.roll(quads, -1, 1)], 2).reshape(-1, 2)
-    edges, inverse, uses = np.unique(np.sort(pairs, 1), axis=0, return_inverse=True, return_counts=True)
+    edges, inverse, uses = np.unique(
+        np.sort(pairs, 1), axis=0, return_inverse=True, return_counts=True
+    )
     return edges, inverse.reshape(-1, 4), uses
 
 
@@ -215,14 +217,20 @@ def build_scene(head: Head, vertices: Floats, *, looks: Looks, skin_px: int = 20
         corners.append(np.concatenate([a, b - a, c - a], 1)[good])
         coords.append(t[tri_uv].reshape(-1, 6)[good])
         normals.append(normal[tri].reshape(-1, 9)[good])
-        strand = _strands(p, tri, t[tri_uv], _flow(pictures[HAIR])) if index == HAIR else np.zeros_like(p)
+        strand = (
+            _strands(p, tri, t[tri_uv], _flow(pictures[HAIR]))
+            if index == HAIR
+            else np.zeros_like(p)
+        )
         strands.append(strand[tri].reshape(-1, 9)[good])
         material.append(np.full(int(good.sum()), index, np.int32))
     flat = np.concatenate(corners).astype(np.float32)
     a, b, c = flat[:, :3], flat[:, :3] + flat[:, 3:6], flat[:, :3] + flat[:, 6:]
     tree = build_tree(np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c))
     sizes = np.array([[picture.size, *picture.shape[:2]] for picture in pictures], np.int64)
-    place = np.concatenate([np.cumsum(np.concatenate([[0], sizes[:-1, 0]]))[:, None], sizes[:, 1:]], 1)
+    place = np.concatenate(
+        [np.cumsum(np.concatenate([[0], sizes[:-1, 0]]))[:, None], sizes[:, 1:]], 1
+    )
     has_alpha = np.array([i in _CARDS for i in range(len(pictures))])
     shapes = (
         flat, np.concatenate(coords).astype(np.float32), np.concatenate(material), has_alpha,
@@ -235,7 +243,8 @@ def build_scene(head: Head, vertices: Floats, *, looks: Looks, skin_px: int = 20
     eyes = np.array([_ball(meshes[EYE][0], side) for side in (-1, 1)])
     rng = np.random.default_rng(3)
     return Scene(
-        tree, shapes, np.concatenate(normals).astype(np.float32), np.concatenate(strands).astype(np.float32),
+        tree, shapes, np.concatenate(normals).astype(np.float32),
+        np.concatenate(strands).astype(np.float32),
         tints, _relief(pictures[SKIN], rng), eyes, _lips(vertices), looks.rows(),
     )  # fmt: skip
 
@@ -251,11 +260,16 @@ def _strands(p: Floats, tri: Quads, coords: Floats, flow: Floats) -> Floats:
     """
     height, width = flow.shape
     middle = coords.mean(1) % 1.0
-    angle = flow[((1 - middle[:, 1]) * (height - 1)).astype(int), (middle[:, 0] * (width - 1)).astype(int)]
+    angle = flow[
+        ((1 - middle[:, 1]) * (height - 1)).astype(int), (middle[:, 0] * (width - 1)).astype(int)
+    ]
     (a, b), (c, d) = (coords[:, 1] - coords[:, 0]).T, (coords[:, 2] - coords[:, 0]).T
     det = (a * d - b * c)[:, None] + 1e-12
     e1, e2 = p[tri[:, 1]] - p[tri[:, 0]], p[tri[:, 2]] - p[tri[:, 0]]
-    along_u, along_v = (e1 * d[:, None] - e2 * b[:, None]) / det, (e2 * a[:, None] - e1 * c[:, None]) / det
+    along_u, along_v = (
+        (e1 * d[:, None] - e2 * b[:, None]) / det,
+        (e2 * a[:, None] - e1 * c[:, None]) / det,
+    )
     strand = along_u * np.cos(angle)[:, None] - along_v * np.sin(angle)[:, None]
     strand /= np.linalg.norm(strand, axis=1, keepdims=True) + 1e-12
     # Down and back is the way hair falls: it decides the sign, so that neighbours agree.

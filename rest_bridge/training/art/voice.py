@@ -42,10 +42,12 @@ def _speak(text: str) -> NDArray[np.float64]:
         source.write_text(text)
         voice = f"(begin (voice_cmu_us_slt_arctic_hts) (Parameter.set 'Duration_Stretch {STRETCH}))"
         try:
-            subprocess.run(["text2wave", "-eval", voice, str(source), "-o", str(target)], check=True)
+            subprocess.run(
+                ["text2wave", "-eval", voice, str(source), "-o", str(target)], check=True
+            )
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                "The speech synthesiser is missing; install it: apt install festival festvox-us-slt-hts"
+                "Festival is missing; install it: apt install festival festvox-us-slt-hts"
             ) from error
         samples, rate = soundfile.read(target)
     level = np.convolve(np.abs(samples), np.ones(400) / 400, "same")
@@ -102,8 +104,8 @@ def build_voice(out: Path) -> Path:
         "seconds": round(len(samples) / RATE_HZ, 2),
         "rate_hz": RATE_HZ,
         "loudness_lufs": round(loudness(samples), 1),
-        "made_by": "Festival 2.5, voice cmu_us_slt_arctic_hts (CMU, HTS working group; free for any use), "
-        "by rest_bridge/training/art/voice.py",
+        "made_by": "Festival 2.5, voice cmu_us_slt_arctic_hts (CMU, HTS working group; free for "
+        "any use), by rest_bridge/training/art/voice.py",
         "licence": "Apache-2.0 (text and recording made for rest_bridge)",
     }
     (out / "voice.json").write_text(json.dumps(about, indent=2) + "\n")

@@ -10,7 +10,7 @@ Shape letters: S samples, T latent frames, F frames, H/W pixels.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -78,9 +78,10 @@ class Rehearsal:
     """What a pipeline needs on this computer.
 
     Attributes:
-        num_samples: voice from the start of a chunk's span until its frames come out.
-        compute_ns: what a chunk takes, generously: the second longest, without the first one, which
-            warms up. One hiccup of the computer must not delay the whole stream.
+        num_samples: voice from the start of a chunk's span until its frames can be made.
+        compute_ns: from there until every frame of the chunk would be in time for its turn, if the
+            first one's turn came so much later. The second longest of several, without the first
+            one, which warms up: one hiccup of the computer must not delay the whole stream.
     """
 
     num_samples: int
@@ -176,20 +177,27 @@ class Pipeline:
         Returns:
             Frames in order, without gaps.
         """
+        return list(self.stream(chunk, behind_ns=behind_ns))
+
+    def stream(self, chunk: AudioChunk, *, behind_ns: int = 0) -> Iterator[Frame]:
+        """Take voice like `push`, yield each frame as soon as it is drawn.
+
+        Args:
+            chunk: as for `push`.
+            behind_ns: as for `push`.
+
+        Yields:
+            Frames in order, without gaps. Exhaust it before the next call.
+        """
         if self._source_start is None:
             self._source_start = chunk.first_index
         first = chunk.first_index - self._source_start
+        end = first + len(chunk.samples)
         action = late_action(behind_ns)
-        frames: list[Frame] = []
         for samples in self._pieces(chunk.samples, first):
-            self._captured_ns = (
-                chunk.captured_ns
-                - NS_PER_S
-                * (first + len(chunk.samples) - self._num_samples - len(samples))
-                // VOICE_RATE_HZ
-            )
-            frames += self._hear(samples, action)
-        return frames
+            after = end - self._num_samples - len(samples)
+            self._captured_ns = chunk.captured_ns - after * NS_PER_S // VOICE_RATE_HZ
+            yield from self._hear(samples, action)
 
     def rehearse(self, num_chunks: int = 6) -> Rehearsal:
         """Generate a few chunks of silence in a stream of their own: warms up and measures.
@@ -212,10 +220,14 @@ class Pipeline:
         needed = 0
         durations_ns: list[int] = []
         while len(durations_ns) < num_chunks:
-            frames = other.push(AudioChunk(silence, VOICE_RATE_HZ, other.num_samples, 0))
-            if frames:
+            begin_ns, late_ns = time.perf_counter_ns(), 0
+            part = AudioChunk(silence, VOICE_RATE_HZ, other.num_samples, 0)
+            for place, _ in enumerate(other.stream(part)):
                 needed = needed or other.num_samples
-                durations_ns.append(metrics.timer("chunk").last_ns())
+                elapsed_ns = time.perf_counter_ns() - begin_ns
+                late_ns = max(late_ns, elapsed_ns - place * NS_PER_S // self._fps)
+            if late_ns:
+                durations_ns.append(late_ns)
         return Rehearsal(needed, sorted(durations_ns[1:])[-2])
 
     def finish(self) -> list[Frame]:
@@ -247,7 +259,7 @@ class Pipeline:
                 yield (np.zeros(taken, np.float32) if part is None else part[done : done + taken])
                 done += taken
 
-    def _hear(self, samples: FloatArray, action: LateAction) -> list[Frame]:
+    def _hear(self, samples: FloatArray, action: LateAction) -> Iterator[Frame]:
         """Take at most a block; generate when a chunk of latent frames is complete."""
         self._voice.write(AudioChunk(samples, VOICE_RATE_HZ, self._num_samples, 0))
         self._num_samples += len(samples)
@@ -259,51 +271,57 @@ class Pipeline:
             if len(low):
                 tokens, self._states["speech"] = stages.speech.step(low, self._states["speech"])
                 self._tokens.extend(tokens)
-        frames: list[Frame] = []
         while len(self._tokens) >= self._chunk:
-            begin_ns = time.perf_counter_ns()
-            frames += self._generate(np.stack(self._tokens[: self._chunk]), action)
+            chunk = np.stack(self._tokens[: self._chunk])
             del self._tokens[: self._chunk]
-            if action is LateAction.NOTHING:
-                self._metrics.timer("chunk").record(time.perf_counter_ns() - begin_ns)
-        return frames
+            yield from self._generate(chunk, action)
 
-    def _generate(self, tokens: FloatArray, action: LateAction) -> list[Frame]:
-        stages, first = self._stages, self._num_latents
-        self._num_latents += self._chunk
+    def _generate(self, tokens: FloatArray, action: LateAction) -> Iterator[Frame]:
+        """Make motion for a chunk, then one frame after the other."""
+        stages = self._stages
         if self._last_picture is None or self._last_rig is None:
             action = LateAction.NOTHING  # there is nothing to repeat yet
-        if action is LateAction.MOTION:
-            assert self._last_rig is not None
+        begin_ns = time.perf_counter_ns()
+        latents = None if action is LateAction.MOTION else self._move(tokens)
+        spent_ns = time.perf_counter_ns() - begin_ns
+        self._num_latents += self._chunk
+        if latents is not None:
+            rig = stages.latent_space.to_rig(latents)
+        else:
+            assert self._last_rig is not None, "motion is only skipped where there was some"
             rig = np.repeat(self._last_rig[None], LATENT_STRIDE * self._chunk, 0)
             self._metrics.count("skipped_motion", self._chunk)
-        else:
-            with self._metrics.timer("motion").measure():
-                noise = latent_noise(self._seed, first, self._chunk)
-                conditions = stages.life.plan(first, self._chunk, self.steering)
-                latents, self._states["motion"] = stages.motion.step(
-                    tokens, conditions, self._states["motion"], noise
-                )
-            rig = stages.latent_space.to_rig(latents)
-            if self._fps == FRAME_RATE_HZ and action is LateAction.NOTHING:
-                return self._assemble(rig, stages.decoder.decode(latents))
         self._last_rig = rig[-1]
-        rig, self._states["retimer"] = self._retimer.step(rig, self._states["retimer"])
-        if action is LateAction.NOTHING and len(rig):
-            return self._assemble(rig, stages.decoder.decode(stages.latent_space.from_rig(rig)))
-        return self._assemble(rig, ())
-
-    def _assemble(self, rig: FloatArray, pictures: Iterable[ByteArray]) -> list[Frame]:
-        """Give each rig its picture (or the last one), its voice and its times."""
-        frames: list[Frame] = []
-        drawn = iter(pictures)
+        if self._fps != FRAME_RATE_HZ:
+            rig, self._states["retimer"] = self._retimer.step(rig, self._states["retimer"])
+            if not len(rig):
+                return
+            latents = stages.latent_space.from_rig(rig)
+        drawn: Iterator[ByteArray] = iter(())
+        if action is LateAction.NOTHING and latents is not None:
+            drawn = iter(stages.decoder.decode(latents))
         for values in rig:
-            with self._metrics.timer("decode").measure():
-                picture = next(drawn, None)
-            frames.append(self._frame(values, picture))
-        if len(rig):
-            self._last_rig = rig[-1]
-        return frames
+            begin_ns = time.perf_counter_ns()
+            picture = next(drawn, None)
+            decode_ns = time.perf_counter_ns() - begin_ns
+            if picture is not None:
+                self._metrics.timer("decode").record(decode_ns)
+            spent_ns += decode_ns
+            yield self._frame(values, picture)
+        if action is LateAction.NOTHING:
+            self._metrics.timer("chunk").record(spent_ns)
+
+    def _move(self, tokens: FloatArray) -> FloatArray:
+        """Return the motion latents of a chunk."""
+        stages, first = self._stages, self._num_latents
+        with self._metrics.timer("motion").measure():
+            latents, self._states["motion"] = stages.motion.step(
+                tokens,
+                stages.life.plan(first, self._chunk, self.steering),
+                self._states["motion"],
+                latent_noise(self._seed, first, self._chunk),
+            )
+        return latents
 
     def _frame(self, values: FloatArray, picture: ByteArray | None) -> Frame:
         index, count = self._num_frames, self.samples_per_frame

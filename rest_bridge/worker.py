@@ -76,7 +76,7 @@ class Worker:
                 chunk = self._begin(presenter, chunk, delay_ns)
                 begun = True
             behind_ns = self._behind_ns(presenter, pipeline)
-            for frame in pipeline.push(chunk, behind_ns=behind_ns):
+            for frame in pipeline.stream(chunk, behind_ns=behind_ns):
                 self._queue.put(frame, timeout_s=_ROOM_S)
         for frame in pipeline.finish():
             self._queue.put(frame, timeout_s=_ROOM_S)

@@ -103,6 +103,14 @@ def test_a_frame_comes_out_as_soon_as_its_look_ahead_is_there():
     assert out_at[:4] == [120, 120, 200, 200]
 
 
+def test_first_frame_of_a_chunk_is_out_before_the_second_is_drawn():
+    stages = standin_stages(lookahead_ms=0)
+    frames = Pipeline(stages).stream(AudioChunk(VOICE[:3840], 48_000, 0, 0))
+    next(frames)
+    assert stages.decoder.num_pictures == 1
+    assert len(list(frames)) == 1
+
+
 def test_stream_may_start_at_any_sample_index():
     pipeline = Pipeline(standin_stages())
     assert_equal(push_all(pipeline, VOICE, [960], first=2**40), generate())

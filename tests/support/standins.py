@@ -87,6 +87,7 @@ class StandInLatentSpace:
         return latents.reshape(len(latents), -1)[:, : 2 * NUM_RIG].reshape(-1, NUM_RIG).copy()
 
     def from_rig(self, rig: FloatArray) -> FloatArray:
+        assert len(rig) > 0
         out = np.zeros((len(rig) // 2, 256), np.float32)
         out[:, : 2 * NUM_RIG] = rig.reshape(-1, 2 * NUM_RIG)
         return out.reshape(-1, 16, 4, 4)

@@ -46,6 +46,7 @@ class ImportOptions:
         face: which face to take where there are several, 1 = the largest.
         mouth_open: the same portrait with an open mouth.
         eyes_closed: the same portrait with closed eyes.
+        mouth_open_landmarks: json file with 66 points of `mouth_open`.
     """
 
     landmarks: Path | None = None
@@ -53,6 +54,7 @@ class ImportOptions:
     face: int | None = None
     mouth_open: Path | None = None
     eyes_closed: Path | None = None
+    mouth_open_landmarks: Path | None = None
 
     @classmethod
     def of(cls, section: AvatarSection) -> "ImportOptions":
@@ -107,6 +109,7 @@ class BuiltInFace:
             style=next((style for style in STYLES if style == self.style), None),
             mouth_open=own("mouth_open.png"),
             eyes_closed=own("eyes_closed.png"),
+            mouth_open_landmarks=own("landmarks_mouth_open.json"),
         )
 
 
@@ -205,7 +208,8 @@ def cache_path(picture: Path, package: ModelPackage, options: ImportOptions) -> 
     digest = hashlib.sha256(
         f"{AVATAR_VERSION} {package.name} {options.style} {options.face}".encode()
     )
-    others = (options.landmarks, options.mouth_open, options.eyes_closed)
+    points = (options.landmarks, options.mouth_open_landmarks)
+    others = (*points, options.mouth_open, options.eyes_closed)
     for file in (picture, *others):
         try:
             digest.update(hashlib.sha256(file.read_bytes() if file else b"").digest())
@@ -234,6 +238,9 @@ def _imported(
         style=options.style,
         face=options.face,
         mouth_open=options.mouth_open,
+        mouth_open_landmarks=(
+            read_landmarks(options.mouth_open_landmarks) if options.mouth_open_landmarks else None
+        ),
         eyes_closed=options.eyes_closed,
         progress=lambda what, done: report(done, what),
     )

@@ -1,7 +1,7 @@
 """Losses of SpeechAE and the DiT, measured on rig values where lips, lids and head are visible.
 
 Place in the flow: predicted latents or probes + targets -> here -> one number. Closures and rest
-weigh three times (`Batch.weight`): a plain squared error never shuts a mouth.
+weigh five and three times (`Batch.weight`): a plain squared error never shuts a mouth.
 Shape letters: B batch, T latent frames, F = 2T video frames, R = 58 rig values.
 """
 

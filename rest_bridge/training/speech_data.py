@@ -81,7 +81,7 @@ class Batch:
         rig: float32 [B, 2T, 58], the target.
         reference: float32 [B, 58], rig of the reference picture.
         conditions: float32 [B, T, len(CONDITION_NAMES)].
-        weight: float32 [B, 2T].
+        weight: float32 [B, 2T], 5 on closures, 3 on rest, else 1.
     """
 
     mel: FloatArray
@@ -349,7 +349,7 @@ def compose(
         smile = _wish(rng, count, 0.0, 0.9)
         brow = _wish(rng, count, -0.7, 0.8)
     life = session.life[version, frames]
-    rig = session.mouth[frames].astype(np.float32)
+    rig = session.mouth[frames] * articulation(session.style)
     rig += conditions.eyes_to_rig(life[:, 0], life[:, 1:3])
     pose = life[:, 3:9].copy()
     raised = brow
@@ -378,9 +378,24 @@ def compose(
         rows[:, [conditions.CONDITION_INDEX["amountGiven"], 11]] = 0
     batch = Batch(
         session.mel[version, mel_first:mel_stop].astype(np.float32)[None],
-        rig[None], reference[None], rows[None], session.weight[frames][None],
+        rig[None], reference[None], rows[None],
+        (session.weight[frames] + 2 * session.closure[frames].astype(np.float32))[None],
     )  # fmt: skip
     return batch if rng is None else _vary(batch, rng)
+
+
+def articulation(style: str) -> FloatArray:
+    """Return float32 [58]: factors on the mouth of a source.
+
+    Rule curves of running speech open a jaw to 0.28 (95 %) and squared error takes another fifth
+    off: mumbling, on a screen. Lips that shut stay shut.
+    """
+    factors = np.ones(58, np.float32)
+    wide = {"read": 1.35, "synthetic": 1.3, "foreign": 1.3}.get(style, 1.15)
+    for name in ("jawOpen", "mouthClose", "mouthLowerDownLeft", "mouthLowerDownRight",
+                 "mouthUpperUpLeft", "mouthUpperUpRight"):  # fmt: skip
+        factors[RIG_INDEX[name]] = wide
+    return factors
 
 
 def _vary(batch: Batch, rng: np.random.Generator) -> Batch:

@@ -10,6 +10,7 @@ Shape letters: B batch, T latent frames, F = 2T video frames.
 
 import json
 import logging
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,7 +219,10 @@ def random_times(batch: int, chunk: Tensor, chance: torch.Generator) -> Tensor:
 
 
 def train(run: DitRun) -> None:
-    """Train until the time is over, validating and saving on the way; resumes exactly."""
+    """Train until the time is over, validating and saving on the way; resumes exactly.
+
+    A SIGTERM ends the run as if the time were over, without the last validation.
+    """
     torch.set_num_threads(1)
     trainer, out = Trainer(run), Path(run.out)
     if out.exists():
@@ -231,7 +235,9 @@ def train(run: DitRun) -> None:
     )  # fmt: skip
     begun = saved_at = validated_at = last = time.monotonic()
     averages: dict[str, float] = {}
-    while time.monotonic() - begun < run.seconds:
+    asked_to_stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked_to_stop.append(number))
+    while time.monotonic() - begun < run.seconds and not asked_to_stop:
         parts = trainer.train_step(next(source))
         now = time.monotonic()
         trainer.trained_s += now - last
@@ -248,7 +254,8 @@ def train(run: DitRun) -> None:
         if now - saved_at > run.save_every_s:
             save_checkpoint(out, trainer.state())
             saved_at = time.monotonic()
-    validate(trainer, validation, out)
+    if not asked_to_stop:
+        validate(trainer, validation, out)
     save_checkpoint(out, trainer.state())
 
 

@@ -15,8 +15,11 @@ from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, FloatArray
 _CAPACITY_S: Final = 2.0
 _SMOOTHING: Final = 0.02
 """Weight of one frame in the running mean of the fill: a time constant of two seconds."""
-_TOO_MUCH_S: Final = 0.15
+_TOO_MUCH_S: Final = 0.08
 """So much more than wanted is a stall of the card, not drift: skip to what is wanted."""
+_TOO_MUCH_AT_START_S: Final = 0.025
+_START_FRAMES: Final = 50
+"""At first frames may come in a burst that waited for the card to open: skip to the newest."""
 _CORRECTIONS: Final = ((0.020, 4), (0.010, 2), (0.004, 1))
 """Mean error in seconds -> samples by which a frame of 1920 is stretched or shrunk."""
 
@@ -35,6 +38,7 @@ class Playout:
         self._ring = SampleRing(round((_CAPACITY_S + reserve_s) * VOICE_RATE_HZ))
         self._written = 0
         self._playing = False
+        self._num_frames = 0  # since the voice began, or began again after an underrun
         self._mean_error = 0.0  # samples more than the reserve, when a frame comes
         self._previous = np.float32(0.0)
         self.num_underruns = 0
@@ -55,9 +59,10 @@ class Playout:
         if not self._playing:
             # Silence of the length of the reserve: from now on it is left when a frame comes.
             self._write(np.zeros(self._reserve, np.float32))
-            self._mean_error = 0.0
+            self._mean_error, self._num_frames = 0.0, 0
             self._playing = True
         else:
+            self._num_frames += 1
             samples = self._corrected(samples)
         self._write(samples)
 
@@ -83,7 +88,9 @@ class Playout:
 
     def _corrected(self, samples: FloatArray) -> FloatArray:
         error = self._ring.num_unread - self._reserve
-        if error > _TOO_MUCH_S * VOICE_RATE_HZ:
+        begins = self._num_frames <= _START_FRAMES
+        too_much_s = _TOO_MUCH_AT_START_S if begins else _TOO_MUCH_S
+        if error > too_much_s * VOICE_RATE_HZ:
             self._ring.read(error, 0.0)
             self.num_skipped += error
             self._mean_error = 0.0

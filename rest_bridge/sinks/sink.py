@@ -129,9 +129,13 @@ class SinkRunner:
                 return
             has_room = self._pictures_waiting < self._capacity
             if not has_room:
-                self._dropped += 1
-                if self._dropped == 1:
-                    _log.warning("%s cannot keep up: pictures are being dropped", self._sink.name)
+                # A live output that is still opening (a camera takes a second) misses nothing.
+                if self._sink.policy == "every" or self._state == "running":
+                    self._dropped += 1
+                    if self._dropped == 1:
+                        _log.warning(
+                            "%s cannot keep up: pictures are being dropped", self._sink.name
+                        )
                 if self._sink.policy == "latest":
                     self._take_oldest_picture()
                     has_room = True

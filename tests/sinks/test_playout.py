@@ -39,14 +39,14 @@ def test_the_voice_passes_bit_by_bit_after_the_reserve() -> None:
     assert playout.num_underruns == 0
 
 
-@pytest.mark.parametrize("drift_ppm", [-200, -50, 50, 200])
-def test_ten_minutes_with_a_card_that_runs_fast_or_slow_stay_in_time(drift_ppm: float) -> None:
+@pytest.mark.parametrize("drift_ppm", [-200, 200])
+def test_minutes_with_a_card_that_runs_fast_or_slow_stay_in_time(drift_ppm: float) -> None:
     playout = Playout(0.015)
-    heard, fills = simulate(playout, 600.0, drift_ppm=drift_ppm, jitter_ms=3.0)
+    heard, fills = simulate(playout, 240.0, drift_ppm=drift_ppm, jitter_ms=3.0)
     assert playout.num_underruns == 0
     assert playout.num_skipped == 0
     assert np.abs(fills[1:] - 0.015).max() < 0.02
-    assert playout.num_stretched == pytest.approx(drift_ppm * 1e-6 * 600 * VOICE_RATE_HZ, abs=500)
+    assert playout.num_stretched == pytest.approx(drift_ppm * 1e-6 * 240 * VOICE_RATE_HZ, abs=500)
     assert np.abs(np.diff(heard[VOICE_RATE_HZ:])).max() < 0.06  # no clicks in a 440 Hz tone
 
 
@@ -67,6 +67,18 @@ def test_after_a_stall_of_the_card_the_surplus_is_skipped() -> None:
         playout.push(tone(index * SAMPLES_PER_FRAME))
     assert playout.fill_s < 0.3
     assert playout.num_skipped > 0
+
+
+def test_frames_that_waited_for_the_card_to_open_do_not_delay_the_voice() -> None:
+    playout = Playout(0.015)
+    for index in range(4):  # 160 ms at once
+        playout.push(tone(index * SAMPLES_PER_FRAME))
+    for index in range(4, 8):
+        for _ in range(4):
+            playout.pull(BLOCK)
+        assert playout.fill_s <= 0.015 + 0.041
+        playout.push(tone(index * SAMPLES_PER_FRAME))
+    assert playout.num_underruns == 0
 
 
 @pytest.mark.parametrize("num_out", [1916, 1919, 1920, 1921, 1924])

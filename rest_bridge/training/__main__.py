@@ -8,18 +8,30 @@ picture's stages have their own modules beside this one. Each stage is resumed b
 import argparse
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rest_bridge.errors import RestBridgeError
 from rest_bridge.inference.package import DEFAULT_PACKAGE
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one stage; modules are imported late, so that `--help` needs no torch."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage; returns the exit code. A wrong setting or a missing file is one sentence."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        _run(options)
+    except (RestBridgeError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Modules are imported late, so that `--help` needs no torch."""
     if options.stage == "speech-data":
         from rest_bridge.training.speech_prepare import prepare
 
@@ -91,4 +103,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

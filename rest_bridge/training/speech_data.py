@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from rest_bridge.errors import ConfigError
 from rest_bridge.features.mel import FRAMES_PER_SECOND, LogMel, MelConfig
 from rest_bridge.generator import conditions
 from rest_bridge.generator.life import LifePlanner
@@ -453,7 +454,16 @@ def batches(
     seed: int,
     first_step: int = 0,
 ) -> Iterator[Batch]:
-    """Yield training batches for ever; step n depends on the seed and n only (exact resume)."""
+    """Yield training batches for ever; step n depends on the seed and n only (exact resume).
+
+    Raises:
+        ConfigError: there are no sessions.
+    """
+    if not sessions:
+        raise ConfigError(
+            "There is no training data; write it with `rest-bridge train speech-data` and name "
+            "its folder in the settings (`data`)."
+        )
     by_style: dict[str, list[Session]] = {}
     for session in sessions:
         if session.num_latents >= num_latents:

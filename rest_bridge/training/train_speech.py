@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rest_bridge.errors import ConfigError
 from rest_bridge.model.audio_encoder import SpeechConfig, SpeechEncoder, SpeechHeads
 from rest_bridge.rig import RIG_NAMES
 from rest_bridge.training import losses, speech_data
@@ -54,15 +55,18 @@ def read_config(path: Path, run_type: type[Any], overrides: dict[str, Any]) -> A
     """Read a TOML file into a settings dataclass.
 
     Raises:
-        ValueError: a key is unknown; the message lists the known ones.
+        ConfigError: the file cannot be read, or a key is unknown.
     """
-    with path.open("rb") as file:
-        values = tomllib.load(file)
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The training settings cannot be read ({error}): {path}") from error
     values.update({k: v for k, v in overrides.items() if v is not None})
     known = {f.name for f in fields(run_type)}
     unknown = sorted(values.keys() - known)
     if unknown:
-        raise ValueError(f"unknown keys {unknown} in {path}; known are {sorted(known)}")
+        raise ConfigError(f"Unknown keys {unknown}; known are {sorted(known)}. {path}")
     return run_type(**values)
 
 

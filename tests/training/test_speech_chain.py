@@ -26,6 +26,7 @@ from rest_bridge.training import (  # noqa: E402
     train_dit,
     train_speech,
 )
+from rest_bridge.training.__main__ import main  # noqa: E402
 from rest_bridge.training.phonemes import Phone, tile  # noqa: E402
 from rest_bridge.training.speech_sources import Utterance, is_held_out, rule_utterance  # noqa: E402
 
@@ -201,3 +202,17 @@ def test_held_out_clips_follow_the_written_splits() -> None:
     assert sum(is_held_out("librispeech_subset", "x", i) for i in range(251)) == 26
     assert is_held_out("espeak", "fi", 0)
     assert not is_held_out("espeak", "de", 0)
+
+
+def test_wrong_settings_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "dit.toml"
+    settings.write_text('data = "x"\nspeech = "y"\nout = "z"\nlearning_rat = 1.0\n')
+    for arguments, message in (
+        (["dit", "--config", str(settings)], "learning_rat"),
+        (["speech", "--config", str(tmp_path / "none.toml")], "cannot be read"),
+        (["export-motion", "--checkpoint", "nowhere.pt", "--data", str(tmp_path)], "mel.npz"),
+    ):
+        assert main(arguments) == 2
+        assert message in capsys.readouterr().err

@@ -107,7 +107,7 @@ def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Gr
     Raises:
         PackageError: the model package is missing or damaged.
     """
-    is_file = Path(config.audio.source).expanduser().is_file()
+    is_file = _is_file(config)
     graph = Graph(
         still=lambda: loader.still(),
         pipeline=lambda: loader.pipeline(graph.metrics),
@@ -201,6 +201,10 @@ def portrait_at(avatar: "Avatar", size_px: int) -> ByteArray:
     return np.ascontiguousarray(small.clip(0, 255).round().astype(np.uint8))
 
 
+def _is_file(config: Config) -> bool:
+    return Path(config.audio.source).expanduser().is_file()
+
+
 def _open_source(config: Config) -> AudioSource:
     from rest_bridge.audio.source import open_source
 
@@ -289,11 +293,12 @@ def _voice_output(config: Config, _loader: Loader, _metrics: Metrics) -> _Made:
         return None
     from rest_bridge.sinks.voice_output import VoiceOutput
 
+    from_device = config.audio.source != "push" and not _is_file(config)
     sink = VoiceOutput(
         section.device,
         gain_db=section.gain_db,
         offset_s=section.offset_ms / 1000,
-        heard=config.audio.source,
+        heard=config.audio.source if from_device else "",
     )
     return sink, lambda: f"Voice: {sink.name}"
 

@@ -95,6 +95,11 @@ class Sampler:
         if wanted == 0 or rng.random() < 0.25:
             for _ in range(rng.integers(1, 4)):
                 scene = self._distract(scene)
+            if rng.random() < 0.5:
+                # Someone whose head is outside the picture.
+                reach = rng.uniform(20, 80)
+                above = np.array([rng.uniform(0, SCENE_PX), rng.uniform(-reach, 0), reach])
+                scene = body_below(scene, above, rng)
         faces: list[Array] = []
         last: Source | None = None
         for _ in range(wanted):
@@ -103,6 +108,8 @@ class Sampler:
             if placed is None:
                 continue
             affine, square = placed
+            if square[2] < 70 and rng.random() < 0.6:
+                scene = body_below(scene, square, rng)
             scene = self._paste(scene, face, affine).astype(np.float32) / 255
             faces.append(square)
             last = source
@@ -187,6 +194,60 @@ class Sampler:
         affine = np.concatenate([linear, (target - linear @ middle)[:, None]], 1)
         part = FacePicture(np.ascontiguousarray(piece), face.points, face.whole)
         return self._paste(scene, part, affine).astype(np.float32) / 255
+
+
+def body_below(scene: Array, square: Array, rng: np.random.Generator) -> Array:
+    """Draw clothes, arms, hands and something held below a face, so that they are no faces.
+
+    Args:
+        scene: float32 [S, S, 3], 0..1.
+        square: (x, y, side) of the face.
+        rng: source of chance.
+
+    Returns:
+        float32 [S, S, 3].
+    """
+    x, y, side = (float(value) for value in square)
+    size = scene.shape[0]
+    cloth = sample_background(rng, size)
+    if rng.random() < 0.4:
+        cloth = 0.5 * cloth + 0.5 * rng.random(3)
+    top, wide = y + 0.75 * side, rng.uniform(0.6, 1.3) * side
+    torso = np.array([[x - 0.3 * side, top], [x - wide, top + 0.4 * side],
+                      [x - 0.7 * wide, top + 2.2 * side], [x - 1.3 * wide, top + 5 * side],
+                      [x + 1.3 * wide, top + 5 * side], [x + 0.7 * wide, top + 2.2 * side],
+                      [x + wide, top + 0.4 * side], [x + 0.3 * side, top]])  # fmt: skip
+    mask = np.zeros((size, size), np.uint8)
+    cv2.fillPoly(mask, [torso.astype(np.int32)], 255, cv2.LINE_AA)
+    out = np.where(mask[..., None] > 127, cloth, scene).astype(np.float32)
+    ink = tuple(float(value) for value in rng.random(3) * 0.4)
+    cv2.polylines(out, [torso.astype(np.int32)], True, ink, 1, cv2.LINE_AA)
+    skin = np.array([0.95, 0.75, 0.62]) * rng.uniform(0.35, 1.05)
+    for way in (-1, 1):
+        elbow = [x + way * wide * rng.uniform(0.8, 1.4), top + side * rng.uniform(1.2, 2)]
+        hand = [x + way * wide * rng.uniform(-0.4, 1), top + side * rng.uniform(0.9, 3)]
+        arm = np.array([[x + way * wide * 0.9, top + 0.5 * side], elbow, hand]).astype(np.int32)
+        colour = tuple(float(v) for v in (skin if rng.random() < 0.6 else rng.random(3)))
+        thick = max(1, int(side * rng.uniform(0.15, 0.35)))
+        cv2.polylines(out, [arm], False, ink, thick + 2, cv2.LINE_AA)
+        cv2.polylines(out, [arm], False, colour, thick, cv2.LINE_AA)
+        palm = tuple(float(v) for v in skin)
+        spot = (int(hand[0]), int(hand[1]))
+        cv2.circle(out, spot, max(1, int(0.16 * side)), palm, -1, cv2.LINE_AA)
+        for _ in range(rng.integers(0, 5)):
+            finger = (spot[0] + int(rng.normal(0, 0.2) * side), spot[1] + int(0.2 * side))
+            cv2.line(out, spot, finger, ink, 1, cv2.LINE_AA)
+    for _ in range(rng.integers(0, 7)):
+        # Folds, buttons, a belt, a book.
+        a = (int(x + rng.normal(0, 0.6) * side), int(top + rng.uniform(0.3, 4) * side))
+        b = (a[0] + int(rng.normal(0, 0.5) * side), a[1] + int(rng.normal(0, 0.5) * side))
+        colour = tuple(float(v) for v in rng.random(3))
+        if rng.random() < 0.35:
+            cv2.rectangle(out, a, b, colour, -1)
+            cv2.rectangle(out, a, b, ink, 1)
+        else:
+            cv2.line(out, a, b, colour if rng.random() < 0.5 else ink, 1, cv2.LINE_AA)
+    return out
 
 
 def _cv2_affine(affine: Array) -> Array:

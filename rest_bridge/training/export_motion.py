@@ -101,7 +101,7 @@ def export_motion(
     *,
     trained: dict[str, Any],
     steps: int = 2,
-    temperature: float = 0.8,
+    temperature: float = 0.2,
 ) -> None:
     """Write speech_encoder.onnx, dit.onnx, dit_prefill.onnx, audio.npz and their sections.
 

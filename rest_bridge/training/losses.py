@@ -15,7 +15,7 @@ from rest_bridge.training.curves import aperture_weights
 from rest_bridge.training.latent_space import build_maps
 
 _CHANNEL_WEIGHTS: Final = {
-    "jawOpen": 4.0, "mouthClose": 3.0, "mouthFunnel": 2.5, "mouthPucker": 2.5,
+    "jawOpen": 4.0, "mouthClose": 3.0, "mouthFunnel": 4.0, "mouthPucker": 4.0,
     "mouthLowerDown": 2.0, "mouthUpperUp": 2.0, "mouthPress": 2.0, "mouthRoll": 2.0,
     "mouthStretch": 1.5, "mouthSmile": 1.5, "eyeBlink": 2.5, "eyeLook": 1.0, "browInnerUp": 1.5,
     "brow": 1.0, "cheekSquint": 1.0, "headYaw": 3.0, "headPitch": 3.0, "headRoll": 3.0,

@@ -276,7 +276,7 @@ def validate(trainer: Trainer, validation: list[speech_data.Session], out: Path)
 
     begun = time.monotonic()
     models = averaged_models(trainer.ema.shadow, trainer.dit.config)
-    table = speech_metrics.summarise(speech_metrics.generate(*models, validation))
+    table = speech_metrics.summarise(speech_metrics.generate(*models, validation, temperature=0.2))
     speaking = [m for name, m in table.items() if name != "negative"]
     score = sum(m["r"] + m["within"] + 0.5 * m["closed"] for m in speaking if m["closed"] >= 0)
     score = score / len(speaking) - 0.5 * table.get("negative", {}).get("open", 0.0)

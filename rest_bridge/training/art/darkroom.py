@@ -77,7 +77,7 @@ def spread_in_skin(exposure: Exposure, px_per_mm: float) -> Floats:
     return spread / cover * exposure.skin_colour
 
 
-def backdrop(size: int, colours: tuple[str, str, str], seed: int, *, lights: int = 14) -> Floats:
+def backdrop(size: int, colours: tuple[str, str, str], seed: int, *, lights: int = 9) -> Floats:
     """Return a blurred studio background with faint out-of-focus lights, linear [size, size, 3].
 
     Args:
@@ -97,7 +97,9 @@ def backdrop(size: int, colours: tuple[str, str, str], seed: int, *, lights: int
     glow = np.exp(-(((x - 0.62) / 0.42) ** 2 + ((y - 0.42) / 0.5) ** 2))[..., None]
     picture = picture * (1 - 0.75 * glow) + lin(colours[1]) * 0.75 * glow
     for _ in range(lights):
-        px, py, radius = rng.uniform(0, 1), rng.uniform(0.02, 0.75), rng.uniform(0.025, 0.07)
+        # Only near the borders: what lies close to the head would bend with it.
+        px = rng.uniform(0.0, 0.13) if rng.random() < 0.5 else rng.uniform(0.87, 1.0)
+        py, radius = rng.uniform(0.02, 0.7), rng.uniform(0.03, 0.07)
         distance = np.hypot(x - px, y - py) / radius
         disc = (
             1
@@ -105,7 +107,7 @@ def backdrop(size: int, colours: tuple[str, str, str], seed: int, *, lights: int
             * (0.75 + 0.25 * np.clip(distance, 0, 1) ** 4)
         )
         tone = lin(colours[1]) * np.array([1.25, 1.05, 0.85], np.float32) ** rng.uniform(-0.5, 1.0)
-        picture = picture + disc[..., None] * tone * rng.uniform(0.1, 0.3)
+        picture = picture + disc[..., None] * tone * rng.uniform(0.06, 0.18)
     return cv2.GaussianBlur(picture.astype(np.float32), (0, 0), size / 300)
 
 

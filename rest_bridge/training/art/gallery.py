@@ -75,6 +75,14 @@ FACES |= {
     ),
 }
 
+FACES["vera"] = Face(
+    "painted",
+    "Vera",
+    "painting",
+    [_MAKEHUMAN],
+    "Painted portrait of a red-haired woman, from our own rendering, stroke by stroke.",
+)
+
 _STATES = {"portrait": REST, "mouth_open": MOUTH_OPEN, "eyes_closed": EYES_CLOSED}
 
 

@@ -275,7 +275,12 @@ def _expose(tree, shapes, normals, tints, relief, strands, eyes, mouth, looks, s
                 elif m >= LASH:
                     streak = _streak(u, v) if m == HAIR else 0.0
                     grey = 0.3 * colour[0] + 0.55 * colour[1] + 0.15 * colour[2]
+                    # The parting lies in the shade of the hair beside it.
+                    part = math.exp(-(((p[0] - mouth[0]) / 0.2) ** 2))
+                    part *= min(max((p[1] - eyes[0, 1] - 0.45) * 4.0, 0.0), 1.0)
                     for k in range(3):
+                        if m == HAIR:
+                            colour[k] *= 1 - looks[0, 3] * part
                         if m != LASH:
                             colour[k] += (grey * looks[2, k] - colour[k]) * looks[2, 3]
                         colour[k] *= max(1 + 0.9 * streak, 0.25)

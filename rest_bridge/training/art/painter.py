@@ -84,12 +84,12 @@ def _lay(canvas, relief, stroke, radius, rgb, alpha, rng) -> None:
     level = rng.uniform(70, 180)
     relief.drawPath(path, _pen(radius, np.full(3, level), 0.9))
     points = np.array(stroke)
-    if radius < 2 or len(points) < 3:
+    if radius < 4 or len(points) < 3:
         return
     along = np.gradient(points, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], 1)
     across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
-    for _ in range(int(4 + radius)):
+    for _ in range(int(4 + 0.4 * radius)):
         shifted = points + across * rng.uniform(-0.85, 0.85) * radius
         bristle = _path([tuple(p) for p in shifted])
         width = rng.uniform(0.35, 0.9) * max(1.0, radius / 9)
@@ -122,7 +122,7 @@ def paint(picture: Bytes, detail: Floats, *, seed: int = 2, relief_strength: flo
         angle = _directions(target, radius)
         now = colours.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3].astype(np.float32)
         error = cv2.blur(np.abs(target - now).sum(2), (int(2 * radius) | 1, int(2 * radius) | 1))
-        step = max(1.5, radius * 0.75)
+        step = max(2.0, radius * 0.85)
         spots = []
         for y in np.arange(step / 2, height, step):
             for x in np.arange(step / 2, width, step):
@@ -153,5 +153,7 @@ def paint(picture: Bytes, detail: Floats, *, seed: int = 2, relief_strength: flo
     slope = cv2.Sobel(thick, cv2.CV_32F, 1, 0, scale=0.125) + cv2.Sobel(
         thick, cv2.CV_32F, 0, 1, scale=0.125
     )
-    light = np.clip(slope * 0.006 * relief_strength, -0.12, 0.16)[..., None]
+    # Thin, patient paint on the face; thick elsewhere.
+    thin = relief_strength * (1 - 0.7 * cv2.GaussianBlur(detail, (0, 0), 6.0))
+    light = np.clip(slope * 0.0055 * thin, -0.12, 0.15)[..., None]
     return np.clip(paint_colour * (1 + light) + np.maximum(light, 0) * 40, 0, 255).astype(np.uint8)

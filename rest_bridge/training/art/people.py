@@ -36,6 +36,7 @@ class Portrait:
         skin_gloss: factor on the shine of the skin.
         camera: framing.
         seed: of the background.
+        lights: out of focus in the background.
     """
 
     person: Description
@@ -48,6 +49,7 @@ class Portrait:
     skin_gloss: float = 1.0
     camera: Camera = CAMERA
     seed: int = 1
+    lights: int = 9
 
 
 def _person(**changes: object) -> Description:
@@ -71,8 +73,10 @@ PEOPLE = {
                 "universal-female-young-averagemuscle-averageweight": 1.0,
             },
             shape={
-                "head/head-oval": 0.35,
-                "chin/chin-width-decr": 0.3,
+                "eyes/l-eye-height2-incr": 0.35,
+                "eyes/r-eye-height2-incr": 0.35,
+                "head/head-oval": 0.5,
+                "chin/chin-width-decr": 0.5,
                 "cheek/l-cheek-bones-incr": 0.3,
                 "cheek/r-cheek-bones-incr": 0.3,
                 "eyes/l-eye-scale-incr": 0.35,
@@ -81,7 +85,7 @@ PEOPLE = {
                 "nose/nose-point-up": 0.15,
                 "mouth/mouth-scale-horiz-incr": 0.2,
                 "mouth/mouth-angles-up": 0.3,
-                "head/head-fat-decr": 0.15,
+                "head/head-fat-decr": 0.35,
                 "eyebrows/eyebrows-trans-up": 0.2,
                 "neck/neck-scale-horiz-decr": 0.3,
                 "asym/asym-mouth-1-l": 0.1,
@@ -109,7 +113,11 @@ PEOPLE = {
         Sky((0.20, 0.22, 0.26), (0.14, 0.145, 0.16), (0.10, 0.085, 0.075)),
         ("#22303f", "#9a7a5c", "#141a22"),
         looks=Looks(
-            lips=(1.0, 0.72, 0.76), iris=(0.95, 0.9, 0.85), dye=(1.5, 0.82, 0.5), dye_share=0.8
+            lips=(1.0, 0.72, 0.76),
+            iris=(0.95, 0.9, 0.85),
+            dye=(1.5, 0.82, 0.5),
+            dye_share=0.8,
+            parting=0.6,
         ),
     ),
     "idris": Portrait(
@@ -164,6 +172,50 @@ PEOPLE = {
     ),
 }
 
+PEOPLE["vera"] = Portrait(
+    _person(
+        macro={
+            "caucasian-female-young": 0.5,
+            "caucasian-female-old": 0.3,
+            "african-female-young": 0.2,
+            "universal-female-young-averagemuscle-averageweight": 0.65,
+            "universal-female-old-averagemuscle-averageweight": 0.35,
+        },
+        shape={
+            "head/head-oval": 0.4,
+            "eyes/l-eye-scale-incr": 0.3,
+            "eyes/r-eye-scale-incr": 0.3,
+            "mouth/mouth-angles-up": 0.35,
+            "nose/nose-hump-incr": 0.15,
+            "nose/nose-scale-horiz-decr": 0.2,
+            "chin/chin-width-decr": 0.3,
+            "head/head-fat-decr": 0.2,
+            "asym/asym-eye-1-l": 0.1,
+        },
+        hair="ponytail01",
+        hair_tint=(0.7, 0.65, 0.65),
+        brow="eyebrow011",
+        lashes="eyelashes01",
+        iris="green_eye",
+        skin="skin/middleage_lightskinned_female_diffuse2",
+        skin_tint=(1.0, 0.9, 0.8),
+        clothes="female_elegantsuit01",
+        clothes_tint=(0.1, 0.16, 0.15),
+    ),
+    {"mouthSmileLeft": 0.2, "mouthSmileRight": 0.24, "browInnerUp": 0.1},
+    [
+        Lamp((-8.5, 6.5, 7.5), 2.2, (1.15, 0.98, 0.76)),
+        Lamp((8.0, 3.0, -6.0), 1.8, (0.5, 0.38, 0.25)),
+    ],
+    Sky((0.14, 0.14, 0.13), (0.10, 0.09, 0.075), (0.10, 0.07, 0.05)),
+    ("#4a3a26", "#6b5638", "#1d140d"),
+    looks=Looks(lips=(1.0, 0.7, 0.7), iris=(0.8, 0.8, 0.75), dye=(1.9, 0.75, 0.36), dye_share=0.85),
+    exposure=1.05,
+    skin_gloss=0.9,
+    seed=9,
+    lights=0,
+)
+
 
 class Sitting:
     """One person before the camera."""
@@ -212,7 +264,7 @@ class Sitting:
         layers = lighting.Exposure(*(np.concatenate(layer) for layer in zip(*parts, strict=True)))
         px_per_mm = size / portrait.camera.view_height_dm / 100
         picture = darkroom.spread_in_skin(layers, px_per_mm) + layers.rest
-        behind = darkroom.backdrop(size, portrait.backdrop, portrait.seed)
+        behind = darkroom.backdrop(size, portrait.backdrop, portrait.seed, lights=portrait.lights)
         linear = picture + behind * (1 - layers.cover[..., None])
         return darkroom.develop(linear, exposure=portrait.exposure)
 

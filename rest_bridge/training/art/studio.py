@@ -52,17 +52,21 @@ class Sky:
 class Looks:
     """Make-up: linear RGB factors at the lips and on the irises, and a dye for the hair.
 
-    `dye_share` 0 leaves the hair's own colour, 1 keeps only its brightness.
+    `dye_share` 0 leaves the hair's own colour, 1 keeps only its brightness; `parting` (0..1)
+    darkens a middle parting.
     """
 
     lips: tuple[float, float, float] = (1.0, 1.0, 1.0)
     iris: tuple[float, float, float] = (1.0, 1.0, 1.0)
     dye: tuple[float, float, float] = (1.0, 1.0, 1.0)
     dye_share: float = 0.0
+    parting: float = 0.0
 
     def rows(self) -> Floats:
         """Return float32 [3, 4] as in `Scene.looks`."""
-        return np.array([[*self.lips, 0], [*self.iris, 0], [*self.dye, self.dye_share]], np.float32)
+        return np.array(
+            [[*self.lips, self.parting], [*self.iris, 0], [*self.dye, self.dye_share]], np.float32
+        )
 
 
 @dataclass
@@ -79,7 +83,7 @@ class Scene:
         eyes: float64 [2, 4], middle and radius of both eyeballs.
         mouth: float64 [3], middle of the lips.
         looks: float32 [3, 4]: linear factors at the lips, on the irises, and the colour the hair is
-            dyed with; last column: how much of the dye is taken (third row).
+            dyed with; last column: shade of the parting (first row), share of the dye (third).
     """
 
     tree: tuple

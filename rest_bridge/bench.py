@@ -20,7 +20,9 @@ from rest_bridge import __version__
 from rest_bridge.audio.file import FileSource
 from rest_bridge.config import Config
 from rest_bridge.daemon import Daemon
-from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Loader, Outlet, Progress
+from rest_bridge.gallery import Progress
+from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
+from rest_bridge.loader import Loader
 from rest_bridge.metrics import Metrics, Summary
 from rest_bridge.types import VOICE_RATE_HZ, AudioSource, Frame, FrameFormat
 

@@ -20,18 +20,17 @@ from functools import partial
 from types import FrameType
 from typing import Any, Final
 
-import numpy as np
-
 from rest_bridge.clock import MediaClock
 from rest_bridge.config import Config
-from rest_bridge.errors import SinkError, SourceClosed, SourceTimeout
+from rest_bridge.errors import SinkError
 from rest_bridge.graph import Closable, Graph, Outlet, build_graph
 from rest_bridge.handoff import FrameQueue, SampleRing
+from rest_bridge.listener import Listener
 from rest_bridge.presenter import Presenter
 from rest_bridge.sinks.sink import SinkRunner
 from rest_bridge.status import Outcome, Phase, Status
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, AudioSource, Frame, FrameFormat
-from rest_bridge.worker import READ_SAMPLES, Worker
+from rest_bridge.types import VOICE_RATE_HZ, Frame, FrameFormat
+from rest_bridge.worker import Worker
 
 __all__ = ["Daemon", "Outcome", "Status", "run_daemon"]
 
@@ -77,10 +76,8 @@ class Daemon:
         self._error: BaseException | None = None
         self._threads: list[threading.Thread] = []
         self._runners: list[SinkRunner] = []
-        self._source: AudioSource | None = None
         self._control: Closable | None = None
         self._presenter: Presenter | None = None
-        self._muted = False
         self._activity = "idle"
         self._interrupted = False
         self._ending = False
@@ -91,6 +88,7 @@ class Daemon:
         self._ring = SampleRing(_RING_SAMPLES)
         self._queue = FrameQueue(2)
         self._worker = Worker(graph, self._ring, self._queue)
+        self._listener = Listener(graph, self._ring, self._media, self._worker.ready)
 
     def run(self) -> Outcome:
         """Run until the voice or the time is over, a signal comes, or something required fails.
@@ -132,11 +130,11 @@ class Daemon:
 
     def status(self) -> Mapping[str, Any]:
         """Return `snapshot` as numbers and texts, for a control client."""
-        return asdict(self.snapshot()) | {"muted": self._muted}
+        return asdict(self.snapshot()) | {"muted": self._listener.muted}
 
     def set_muted(self, muted: bool) -> None:
         """Let the face hear silence, or the source again."""
-        self._muted = muted
+        self._listener.muted = muted
         if self._presenter is not None:
             self._presenter.activity_override = "muted" if muted else None
 
@@ -191,7 +189,7 @@ class Daemon:
         self._ring.close()
         self._queue.close(discard=True)
         closers: list[Callable[[], object]] = [
-            part.close for part in (self._source, self._control) if part is not None
+            part.close for part in (self._listener, self._control) if part is not None
         ]
         closers += [partial(runner.close, _CLOSE_S) for runner in self._runners]
         self._join("presenter")
@@ -232,7 +230,7 @@ class Daemon:
         """Start everything; the still portrait goes out as soon as it is loaded."""
         graph = self._graph
         self._spawn("worker", lambda: self._worker.run(self._stop))
-        self._spawn("source", self._listen)
+        self._spawn("source", lambda: self._listener.run(self._stop))
         still = graph.still()
         height, width = still.shape[:2]
         fmt = FrameFormat(width, height, graph.fps)
@@ -252,7 +250,7 @@ class Daemon:
             num_frames=self._num_frames,
         )
         self._presenter = presenter
-        self.set_muted(self._muted)
+        self.set_muted(self._listener.muted)
         self._worker.join(presenter)
         for outlet, runner in zip(outlets, self._runners, strict=True):
             self._spawn(f"open-{outlet.sink.name}", partial(self._open, outlet, runner))
@@ -288,25 +286,6 @@ class Daemon:
     def _present(self, presenter: Presenter) -> None:
         presenter.run(self._stop)
         self._done.set()
-
-    def _listen(self) -> None:
-        """Source thread: voice into the ring, its times into the media clock."""
-        source = self._source = self._graph.source()
-        while self._graph.from_start and not self._worker.ready.wait(_POLL_S):
-            if self._stop.is_set():
-                return
-        while not self._stop.is_set():
-            try:
-                chunk = source.read(READ_SAMPLES, _POLL_S)
-            except SourceTimeout:
-                self._graph.metrics.count("source_timeouts")
-                continue
-            except SourceClosed:
-                break
-            end = chunk.first_index + len(chunk.samples)
-            self._media.observe(end, chunk.captured_ns)
-            self._ring.write(_silenced(chunk) if self._muted else chunk)
-        self._ring.close()
 
 
 def run_daemon(
@@ -346,16 +325,6 @@ def _join_all(threads: Sequence[threading.Thread], timeout_s: float) -> None:
     deadline_s = time.monotonic() + timeout_s
     for thread in threads:
         thread.join(max(0.0, deadline_s - time.monotonic()))
-
-
-def _silenced(chunk: AudioChunk) -> AudioChunk:
-    return AudioChunk(
-        np.zeros_like(chunk.samples),
-        chunk.sample_rate_hz,
-        chunk.first_index,
-        chunk.captured_ns,
-        chunk.discontinuity,
-    )
 
 
 @contextmanager

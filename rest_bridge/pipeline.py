@@ -187,7 +187,7 @@ class Pipeline:
             behind_ns: as for `push`.
 
         Yields:
-            Frames in order, without gaps. Exhaust it before the next call.
+            Frame: in order, without gaps. Exhaust the iterator before the next call.
         """
         if self._source_start is None:
             self._source_start = chunk.first_index

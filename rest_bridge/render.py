@@ -14,8 +14,9 @@ from typing import Final
 from rest_bridge.audio.file import FileSource
 from rest_bridge.config import Config
 from rest_bridge.errors import ConfigError, SinkUnavailable, SourceClosed
-from rest_bridge.graph import Loader, Progress
+from rest_bridge.gallery import Progress
 from rest_bridge.handoff import FrameQueue
+from rest_bridge.loader import Loader
 from rest_bridge.metrics import Metrics
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.sinks.video_writer import VideoWriter, container_of
@@ -162,12 +163,7 @@ class _Encoder(threading.Thread):
 
 
 def _check_output(audio: Path, out: Path) -> None:
-    """Refuse what cannot work before anything is loaded.
-
-    Raises:
-        SinkUnavailable: the ending or the folder is wrong.
-        ConfigError: the output would replace the input.
-    """
+    """Refuse what cannot work before anything is loaded."""
     container_of(out)
     if not out.parent.is_dir():
         raise SinkUnavailable(

@@ -2,16 +2,17 @@
 
 import sys
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from rest_bridge import graph as graph_module
 from rest_bridge.config import Config
 from rest_bridge.errors import PackageError
-from rest_bridge.graph import FILE_MARGIN_NS, LIVE_MARGIN_NS, OUTLETS, build_graph, portrait_at
+from rest_bridge.gallery import FACES_PATH
+from rest_bridge.graph import FILE_MARGIN_NS, LIVE_MARGIN_NS, build_graph
+from rest_bridge.loader import Loader, portrait_at
+from rest_bridge.outlets import OUTLETS, _open_browser
 
 
 def configure(**sections) -> Config:
@@ -76,7 +77,7 @@ def test_avatar_is_loaded_once_for_all_threads(package_path, monkeypatch):
     monkeypatch.setattr(
         "rest_bridge.gallery.load_avatar", lambda *_, **__: loaded.append(1) or face
     )
-    loader = graph_module.Loader(Config())
+    loader = Loader(Config())
     threads = [threading.Thread(target=loader.avatar) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -104,7 +105,7 @@ def test_browser_is_opened_only_where_somebody_can_see_it(monkeypatch, display, 
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.setattr("webbrowser.open", pages.append)
-    graph_module._open_browser("http://x")
+    _open_browser("http://x")
     assert pages == opened
 
 
@@ -116,10 +117,10 @@ def test_browser_that_fails_disturbs_nobody(monkeypatch):
 
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr("webbrowser.open", fail)
-    graph_module._open_browser("http://x")
+    _open_browser("http://x")
 
 
 def test_control_clients_see_the_built_in_faces(package_path):
     faces = build_graph(Config()).avatars()
     assert all({"id", "name", "active"} <= face.keys() for face in faces)
-    assert Path(graph_module.__file__).parent.joinpath("faces").is_dir() == bool(faces)
+    assert FACES_PATH.is_dir() == bool(faces)

@@ -1,0 +1,151 @@
+"""How each output is made from the configuration: one explicit dict.
+
+Making one opens nothing; its sink is opened in the thread of its runner. Libraries of outputs that
+are not wanted are not imported.
+"""
+
+import contextlib
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rest_bridge import __version__
+from rest_bridge.config import Config
+from rest_bridge.loader import Loader
+from rest_bridge.metrics import Metrics
+from rest_bridge.types import FrameSink
+
+if TYPE_CHECKING:
+    from rest_bridge.sinks.publisher import Provenance
+
+Made = tuple[FrameSink, Callable[[], str]] | None
+"""An output and what to call when it is open; None where it is not wanted."""
+
+
+def _provenance(config: Config, loader: Loader) -> "Provenance":
+    from rest_bridge.sinks.publisher import Provenance
+
+    return Provenance(
+        model_id=loader.package.name,
+        avatar_id=hashlib.sha256(loader.avatar().picture.tobytes()).hexdigest()[:16],
+        tier=f"{config.output.size}px",
+        server=f"rest_bridge {__version__}",
+    )
+
+
+def _stats(metrics: Metrics) -> Mapping[str, Any]:
+    latency = metrics.timer("latency").summary()
+    return {
+        "latency_p50_ms": round(latency.p50_ms, 1),
+        "latency_p95_ms": round(latency.p95_ms, 1),
+        "late": metrics.counter("late_frames"),
+    }
+
+
+def _publisher(config: Config, loader: Loader, metrics: Metrics) -> Made:
+    from rest_bridge.sinks.publisher import ZeroMqPublisher
+
+    if not config.endpoints.enabled:
+        return None
+    sink = ZeroMqPublisher(
+        frames_endpoint=config.endpoints.frames,
+        events_endpoint=config.endpoints.events,
+        insecure=config.endpoints.insecure,
+        provenance=_provenance(config, loader),
+        stats=partial(_stats, metrics),
+    )
+    return sink, lambda: f"Publishing frames on {sink.frames_endpoint}"
+
+
+def _preview(config: Config, loader: Loader, metrics: Metrics) -> Made:
+    from rest_bridge.sinks.preview import PreviewServer
+
+    section = config.preview
+    if not section.enabled:
+        return None
+    sink = PreviewServer(
+        port=section.port,
+        token=section.token,
+        provenance=_provenance(config, loader),
+        stats=partial(_stats, metrics),
+    )
+
+    def opened() -> str:
+        if section.open_browser:
+            _open_browser(sink.url)
+        return f"Preview: {sink.url}"
+
+    return sink, opened
+
+
+def _recorder(config: Config, _loader: Loader, _metrics: Metrics) -> Made:
+    from rest_bridge.sinks.recorder import Recorder
+
+    if not config.recording.path:
+        return None
+    path = Path(config.recording.path).expanduser()
+    return Recorder(path, background=config.recording.background), lambda: f"Recording to {path}"
+
+
+def _voice_output(config: Config, _loader: Loader, _metrics: Metrics) -> Made:
+    section = config.voice_out
+    if not section.device:
+        return None
+    from rest_bridge.sinks.voice_output import VoiceOutput
+
+    from_device = config.audio.source != "push" and not voice_is_file(config)
+    sink = VoiceOutput(
+        section.device,
+        gain_db=section.gain_db,
+        offset_s=section.offset_ms / 1000,
+        heard=config.audio.source if from_device else "",
+    )
+    return sink, lambda: f"Voice: {sink.name}"
+
+
+def _camera(config: Config, _loader: Loader, _metrics: Metrics) -> Made:
+    section = config.camera
+    if not section.enabled:
+        return None
+    from rest_bridge.sinks.virtual_camera import VirtualCamera
+
+    sink = VirtualCamera(
+        device=section.device,
+        backend=section.backend,
+        width=section.width,
+        height=section.height,
+        fps=section.fps,
+        background=section.background,
+    )
+    return sink, lambda: f"Camera: {sink.name}"
+
+
+OUTLETS: Final[dict[str, Callable[[Config, Loader, Metrics], Made]]] = {
+    "zeromq": _publisher,
+    "preview": _preview,
+    "recording": _recorder,
+    "camera": _camera,
+    "voice_out": _voice_output,
+}
+"""How each output is made from the configuration."""
+
+
+def _open_browser(url: str) -> None:
+    """Open a page where there is somebody to see it; never fails."""
+    import webbrowser
+
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        return  # webbrowser would start a text browser in our terminal
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(url)
+
+
+def voice_is_file(config: Config) -> bool:
+    """Say whether the voice comes from a file."""
+    return Path(config.audio.source).expanduser().is_file()

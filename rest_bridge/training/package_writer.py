@@ -55,7 +55,6 @@ def write_package_part(
 
 def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Return the arrays as a compressed .npz file, byte-equal for equal arrays."""
-
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(arrays))  # pyright: ignore[reportArgumentType]
     return buffer.getvalue()

@@ -21,7 +21,7 @@ from rest_bridge.sound import pulse
 from rest_bridge.types import VOICE_RATE_HZ, AudioChunk
 
 DEFAULT_MONITOR: Final = ""
-_BLOCK_BYTES: Final = VOICE_RATE_HZ // 100 * 4
+_BLOCK_SAMPLES: Final = VOICE_RATE_HZ // 100
 _RETRY_S: Final = 0.5
 
 _log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class PulseSource:
         if shutil.which("parec") is None:
             raise SourceError(f"The computer's sound cannot be heard: {pulse.MISSING_TOOLS}.")
         self._target = device or server.default_monitor
+        self._num_channels = _num_channels(server, self._target)
         if not self._target:
             raise SourceError(
                 "The computer has no output whose sound could be heard; connect one, or make a "
@@ -108,12 +109,13 @@ class PulseSource:
         """Thread body: read what parec records; start it again when it has ended."""
         lost = False
         while not self._stop.is_set():
-            target = self._target
+            with self._lock:
+                target, num_channels = self._target, self._num_channels
             process = self._spawn(
                 "parec",
                 f"--device={target}",
                 f"--rate={VOICE_RATE_HZ}",
-                "--channels=1",
+                f"--channels={num_channels}",
                 "--format=float32le",
                 f"--latency-msec={self._latency_ms}",
                 f"--process-time-msec={self._latency_ms}",
@@ -128,7 +130,7 @@ class PulseSource:
                 if target != self._target:  # changed while parec was starting
                     process.kill()
             with process:
-                received = self._pump(process, lost)
+                received = self._pump(process, num_channels, lost)
                 process.kill()
             if received:
                 lost = False
@@ -140,15 +142,17 @@ class PulseSource:
                 lost = True
             self._stop.wait(_RETRY_S)
 
-    def _pump(self, process: subprocess.Popen[bytes], lost: bool) -> bool:
+    def _pump(self, process: subprocess.Popen[bytes], num_channels: int, lost: bool) -> bool:
         """Copy blocks into the feed until parec ends; True if there were any."""
         assert process.stdout is not None
         received = False
-        while len(data := process.stdout.read(_BLOCK_BYTES)) == _BLOCK_BYTES:
+        num_bytes = _BLOCK_SAMPLES * num_channels * 4
+        while len(data := process.stdout.read(num_bytes)) == num_bytes:
             if lost and not received:
                 _log.info("%s is back.", self.name)
             received = True
-            self._feed.write(np.frombuffer(data, np.float32), time.monotonic_ns())
+            samples = np.frombuffer(data, np.float32).reshape(-1, num_channels)
+            self._feed.write(samples.mean(axis=1, dtype=np.float32), time.monotonic_ns())
         return received
 
     def _follow(self) -> None:
@@ -179,6 +183,7 @@ class PulseSource:
             if server.default_monitor != self._target:
                 _log.info("The default output is now %s.", server.default_sink)
                 self._target = server.default_monitor
+                self._num_channels = _num_channels(server, self._target)
                 if self._recorder is not None:
                     self._recorder.kill()
 
@@ -199,3 +204,9 @@ class PulseSource:
             except OSError as error:
                 self._feed.fail(SourceError(f"{command[0]} cannot be started: {error}."))
                 return None
+
+
+def _num_channels(server: pulse.PulseServer, name: str) -> int:
+    # Mixed down here: PipeWire's own mono is 3 dB louder than the mean, and so may clip.
+    found = (source.num_channels for source in server.sources if source.name == name)
+    return min(2, next(found, 2))

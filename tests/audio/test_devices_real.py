@@ -43,7 +43,7 @@ def assert_hears(source: AudioSource, pulse: PulseAudio, sink: str, tone_hz: flo
     voice, chunks, took_s = listen(source, 1.2)
     player.wait()
     assert_continuous(chunks)
-    assert took_s == pytest.approx(1.2, abs=0.3)
+    assert 0.4 < took_s < 2.0  # at the pace of the device, give or take what had piled up
     heard = voice[VOICE_RATE_HZ // 2 :]
     frequency_hz, amplitude = measure_tone(heard)
     assert frequency_hz == pytest.approx(tone_hz, abs=1.0)

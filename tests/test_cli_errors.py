@@ -158,7 +158,7 @@ def test_picture_16_px_wide(program: Program) -> None:
     picture = cv2.imread(str(LUNA / "portrait.png"))
     assert picture is not None
     save(program.folder / "x.png", cv2.resize(picture, (16, 16)))
-    program.refuses("avatar", "check", "x.png", says="small")
+    program.refuses("avatar", "check", "x.png", says="at least 64")
 
 
 @pytest.mark.usefixtures("complete")

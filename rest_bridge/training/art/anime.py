@@ -77,6 +77,10 @@ SIDE_LOCKS = [
     lock("564 106, 698 200, 748 340, 760 470, 752 610, 768 720, 810 806", 72, root=0.1, belly=0.5),
     lock("312 330, 292 470, 306 590, 322 690, 338 736", 22, root=0.2, belly=0.5),
     lock("712 330, 732 470, 718 590, 702 690, 686 736", 22, root=0.2, belly=0.5),
+    lock("330 180, 254 330, 226 470, 210 600, 180 672", 15, root=0.1, belly=0.5),
+    lock("694 180, 770 330, 798 470, 814 600, 844 672", 15, root=0.1, belly=0.5),
+    lock("300 260, 250 420, 236 560, 218 700, 186 762", 12, root=0.1, belly=0.5),
+    lock("724 260, 774 420, 788 560, 806 700, 838 762", 12, root=0.1, belly=0.5),
 ]
 BACK_LOCKS = [
     lock("370 150, 272 300, 246 480, 244 640, 228 770, 168 872", 120, root=0.3, belly=0.5),
@@ -230,9 +234,9 @@ def _draw_nose(sheet: Sheet) -> None:
 
 
 # The mouth at rest: corners, line between the lips, and the lips' outer edges, left to right.
-MOUTH_LINE = points("459 630, 484 638.5, 512 636.5, 540 638.5, 565 630")
-UPPER_EDGE = points("459 630, 484 625.5, 502 622, 512 624, 522 622, 540 625.5, 565 630")
-LOWER_EDGE = points("459 630, 480 645, 512 654, 544 645, 565 630")
+MOUTH_LINE = points("458 627, 484 638, 512 637, 540 638, 566 627")
+UPPER_EDGE = points("458 627, 484 625.5, 502 622, 512 624, 522 622, 540 625.5, 566 627")
+LOWER_EDGE = points("458 627, 480 645, 512 654, 544 645, 566 627")
 # The mouth open: inner upper edge, inner lower edge, outer edges.
 OPEN_TOP = points("459 632, 480 628, 502 626, 512 627.5, 522 626, 544 628, 565 632")
 OPEN_BOTTOM = points("459 632, 468 654, 488 678, 512 685, 536 678, 556 654, 565 632")

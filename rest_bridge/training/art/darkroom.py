@@ -78,13 +78,16 @@ def spread_in_skin(exposure: Exposure, px_per_mm: float) -> Floats:
 
 
 def backdrop(size: int, colours: tuple[str, str, str], seed: int, *, lights: int = 9) -> Floats:
-    """Return a blurred studio background with faint out-of-focus lights, linear [size, size, 3].
+    """Make a blurred studio background with faint out-of-focus lights.
 
     Args:
         size: px.
         colours: '#rrggbb' of the upper left, the glow behind the head and the lower right.
         seed: of the places of the lights.
         lights: how many.
+
+    Returns:
+        float32 [size, size, 3], linear.
     """
 
     def lin(code: str) -> Floats:

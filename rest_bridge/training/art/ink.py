@@ -12,7 +12,11 @@ from contextlib import contextmanager
 
 import cv2
 import numpy as np
-import skia
+
+try:
+    import skia
+except ImportError as error:
+    raise ImportError("Drawing needs skia-python; install it: pip install skia-python") from error
 from numpy.typing import ArrayLike, NDArray
 
 OVERSAMPLING = 2
@@ -150,7 +154,7 @@ def ribbon(spine: Curve, widths: ArrayLike) -> Points:
 
 
 def taper(num_points: int, width: float, start: float, end: float, bulge: float = 0.5) -> Points:
-    """Return stroke widths [N] that grow from `start` * width to width and shrink to `end` * width.
+    """Make stroke widths that grow from `start` * width to width and shrink to `end` * width.
 
     Args:
         num_points: N.
@@ -158,6 +162,9 @@ def taper(num_points: int, width: float, start: float, end: float, bulge: float 
         start: relative width at the first point, 0..1.
         end: relative width at the last point, 0..1.
         bulge: where the stroke is widest, 0..1.
+
+    Returns:
+        float64 [N], px.
     """
     t = np.linspace(0, 1, num_points)
     rise = start + (1 - start) * np.sin(np.clip(t / max(bulge, 1e-6), 0, 1) * np.pi / 2)

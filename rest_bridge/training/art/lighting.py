@@ -67,6 +67,9 @@ def expose(
         samples: rays per pixel.
         skin_gloss: factor on the shine of the skin.
         window: (top, bottom, left, right): trace only this part; the rest stays empty.
+
+    Returns:
+        The layers of the picture.
     """
     eyes = scene.eyes[:, :3].mean(0)
     lights = np.array(

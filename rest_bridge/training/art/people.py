@@ -245,13 +245,16 @@ class Sitting:
     def photograph(
         self, state: FaceState, *, size: int = SIZE, samples: int = 24, workers: int = 3
     ) -> NDArray[np.uint8]:
-        """Return the photograph, uint8 [size, size, 3].
+        """Take the photograph.
 
         Args:
             state: of the face.
             size: height and width, px.
             samples: rays per pixel; 24 takes some three minutes of one core at 1024 px.
             workers: processes that trace bands of rows; the picture does not depend on it.
+
+        Returns:
+            uint8 [size, size, 3].
         """
         portrait = self.portrait
         bands = np.linspace(0, size, 4 * workers + 1).astype(int)

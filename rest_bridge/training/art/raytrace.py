@@ -87,8 +87,17 @@ def next_random(state):
 
 
 @nb.njit(cache=True, fastmath=True)
-def opacity(triangle, b1, b2, uv, material, has_alpha, atlas, place):
-    """Return the alpha 0..1 of a triangle at barycentrics (b1, b2).
+def opacity(
+    triangle: int,
+    b1: float,
+    b2: float,
+    uv: Floats,
+    material: Ints,
+    has_alpha: NDArray[np.bool_],
+    atlas: NDArray[np.uint8],
+    place: NDArray[np.int64],
+) -> float:
+    """Read how opaque a triangle is at a point.
 
     Args:
         triangle: index.
@@ -99,6 +108,9 @@ def opacity(triangle, b1, b2, uv, material, has_alpha, atlas, place):
         has_alpha: bool [M].
         atlas: uint8 [*], all textures RGBA one after another.
         place: int64 [M, 3], offset, height and width of each texture.
+
+    Returns:
+        Alpha, 0..1.
     """
     m = material[triangle]
     if not has_alpha[m]:
@@ -156,7 +168,15 @@ def _meets(corners, t, ox, oy, oz, dx, dy, dz):
 
 
 @nb.njit(cache=True, fastmath=True)
-def closest(tree, shapes, origin, direction, start, state, hit):
+def closest(
+    tree: tuple,
+    shapes: tuple,
+    origin: NDArray[np.float64],
+    direction: NDArray[np.float64],
+    start: float,
+    state: NDArray[np.uint64],
+    hit: NDArray[np.float64],
+) -> int:
     """Find the first surface a ray meets.
 
     Args:

@@ -192,6 +192,9 @@ def build_scene(head: Head, vertices: Floats, *, looks: Looks, skin_px: int = 20
         vertices: float32 [V, 3] of `head.vertices(rig)`, perhaps posed.
         looks: make-up.
         skin_px: largest side of the skin texture.
+
+    Returns:
+        The scene.
     """
     d, parts = head.description, library()
     names = [f"teeth_{d.teeth}", "tongue_tongue01", "eyes_high-poly", f"clothes_{d.clothes}",
@@ -254,13 +257,16 @@ def build_scene(head: Head, vertices: Floats, *, looks: Looks, skin_px: int = 20
 
 
 def _strands(p: Floats, tri: Quads, coords: Floats, flow: Floats) -> Floats:
-    """Return float32 [V, 3]: the direction of the hair at each vertex, smooth over the head.
+    """Find the direction of the hair at each vertex, smooth over the head.
 
     Args:
         p: float32 [V, 3].
         tri: int64 [T, 3].
         coords: float32 [T, 3, 2], texture coordinates of the corners.
         flow: of `_flow`.
+
+    Returns:
+        float32 [V, 3], unit vectors.
     """
     height, width = flow.shape
     middle = coords.mean(1) % 1.0

@@ -32,7 +32,13 @@ SENTENCES = (
 
 
 def _speak(text: str) -> NDArray[np.float64]:
-    """Return one sentence, float64 [S] at 48 kHz, without the silence around it.
+    """Speak one sentence.
+
+    Args:
+        text: the sentence.
+
+    Returns:
+        float64 [S] at 48 kHz, without the silence around it.
 
     Raises:
         FileNotFoundError: Festival is not installed.

@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from rest_bridge.model.dit import DitConfig
-    from rest_bridge.training import speech_data, speech_metrics
+    from rest_bridge.training import speech_metrics, speech_sessions
     from rest_bridge.training.checkpoint import load_checkpoint
     from rest_bridge.training.train_dit import averaged_models
 
@@ -68,7 +68,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     raw = {**saved["dit_config"], "latent_shape": tuple(saved["dit_config"]["latent_shape"])}
     clips = speech_metrics.generate(
         *averaged_models(saved["ema"], DitConfig(**raw)),
-        speech_data.load_sessions(options.data / "validation.npz"),
+        speech_sessions.load_sessions(options.data / "validation.npz"),
         num_steps=options.steps,
         chunk_latents=options.chunk,
         temperature=options.temperature,

@@ -24,7 +24,7 @@ from rest_bridge.model.audio_encoder import NUM_TOKENS, SpeechEncoder
 from rest_bridge.model.dit import Cache, DitConfig, StreamingDit
 from rest_bridge.training.checkpoint import load_checkpoint
 from rest_bridge.training.package_writer import npz_bytes, write_package_part
-from rest_bridge.training.speech_data import (
+from rest_bridge.training.speech_sessions import (
     HISTORY_LATENTS,
     LOOKAHEAD_FRAMES,
     MEL_PER_LATENT,

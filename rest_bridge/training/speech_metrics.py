@@ -20,7 +20,7 @@ from rest_bridge.generator.sampler import latent_noise
 from rest_bridge.model.audio_encoder import SpeechEncoder
 from rest_bridge.model.dit import StreamingDit
 from rest_bridge.rig import RIG_INDEX
-from rest_bridge.training import losses, rollout, speech_data
+from rest_bridge.training import losses, rollout, speech_data, speech_sessions
 from rest_bridge.training.curves import lip_aperture, mouth_width
 from rest_bridge.training.train_speech import encode
 
@@ -31,7 +31,7 @@ FloatArray = npt.NDArray[np.float32]
 class Clip:
     """One validation clip: target and prediction, float32 [F, 58], and its labels, [F]."""
 
-    session: speech_data.Session
+    session: speech_sessions.Session
     target: FloatArray
     predicted: FloatArray
     blink: FloatArray
@@ -41,7 +41,7 @@ class Clip:
 def generate(
     encoder: SpeechEncoder,
     dit: StreamingDit,
-    sessions: Sequence[speech_data.Session],
+    sessions: Sequence[speech_sessions.Session],
     *,
     num_steps: int = 2,
     chunk_latents: int = 1,
@@ -86,7 +86,7 @@ def summarise(clips: Sequence[Clip]) -> dict[str, dict[str, float]]:
     return {name: _metrics(group) for name, group in sorted(groups.items())}
 
 
-def _group(session: speech_data.Session) -> str:
+def _group(session: speech_sessions.Session) -> str:
     if session.style == "grid" and not session.name.startswith("s1_"):
         return "grid-others"
     return session.style

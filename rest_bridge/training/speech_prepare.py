@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rest_bridge.features.mel import LogMel, MelConfig
-from rest_bridge.training import speech_data, speech_sources
+from rest_bridge.training import speech_sessions, speech_sources
 from rest_bridge.training.phonemes import Phone, align, phone_loop, recognise_words
 from rest_bridge.training.speech_sources import Utterance
 from rest_bridge.training.tracks import LandmarkTracker
@@ -47,11 +47,11 @@ def prepare(assets: Path, out: Path, texts: Path, *, seed: int = 0) -> None:
     }
     rng = np.random.default_rng(seed)
     every = [u for entries in sources.values() for u, held_out in entries if not held_out]
-    config = speech_data.measure_mel(every, rng)
+    config = speech_sessions.measure_mel(every, rng)
     np.savez(out / "mel.npz", mean=config.mean, deviation=config.deviation)
     mel = LogMel(config)
     voices = [u.samples for u in every if len(u.samples) > 16000]
-    validation: list[speech_data.Session] = []
+    validation: list[speech_sessions.Session] = []
     for source, entries in sources.items():
         own = np.random.default_rng([seed, len(source)])
         for held_out in (False, True):
@@ -62,14 +62,14 @@ def prepare(assets: Path, out: Path, texts: Path, *, seed: int = 0) -> None:
             if held_out:
                 validation += sessions
                 continue
-            speech_data.save_sessions(sessions, out / f"train-{source}.npz")
+            speech_sessions.save_sessions(sessions, out / f"train-{source}.npz")
             seconds = sum(s.num_latents for s in sessions) * 0.08
             log.info("%s: %d sessions, %.0f s", source, len(sessions), seconds)
-    negatives = [speech_data.negative_utterance(i, rng) for i in range(27)]
+    negatives = [speech_sessions.negative_utterance(i, rng) for i in range(27)]
     sessions = build(negatives[:24], mel, rng, voices, num_versions=2)
-    speech_data.save_sessions(sessions, out / "train-negative.npz")
+    speech_sessions.save_sessions(sessions, out / "train-negative.npz")
     validation += build(negatives[24:], mel, rng, voices, num_versions=1)
-    speech_data.save_sessions(validation, out / "validation.npz")
+    speech_sessions.save_sessions(validation, out / "validation.npz")
 
 
 def build(
@@ -79,18 +79,18 @@ def build(
     voices: Sequence[FloatArray],
     *,
     num_versions: int,
-) -> list[speech_data.Session]:
+) -> list[speech_sessions.Session]:
     """Chain utterances of one talker and style to about 12 s each and store them as sessions."""
-    sessions: list[speech_data.Session] = []
+    sessions: list[speech_sessions.Session] = []
     history = np.zeros(0, np.float32)
     for chain in _chains(utterances):
         pauses = chain[0].style in ("read", "synthetic", "foreign")
-        joined = speech_data.join_utterances(chain, rng, pauses=pauses)
+        joined = speech_sessions.join_utterances(chain, rng, pauses=pauses)
         # Speech of the same talker before the session warms the normaliser; one that speaks
         # first hears his own sentence mirrored.
         before = history if len(history) and not pauses else joined.samples[::-1].copy()
         sessions.append(
-            speech_data.build_session(
+            speech_sessions.build_session(
                 joined, mel, rng, num_versions=num_versions, history=before, voices=voices
             )
         )

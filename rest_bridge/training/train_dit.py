@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from rest_bridge.model.audio_encoder import SpeechConfig, SpeechEncoder, SpeechHeads
 from rest_bridge.model.dit import DitConfig, StreamingDit
 from rest_bridge.rig import RIG_NAMES
-from rest_bridge.training import losses, speech_data
+from rest_bridge.training import losses, speech_data, speech_sessions
 from rest_bridge.training.checkpoint import Ema, load_checkpoint, save_checkpoint
 from rest_bridge.training.train_speech import encode, load_training_sessions, speech_losses
 
@@ -228,7 +228,7 @@ def train(run: DitRun) -> None:
     if out.exists():
         trainer.restore(load_checkpoint(out))
     sessions = load_training_sessions(Path(run.data))
-    validation = speech_data.load_sessions(Path(run.data) / "validation.npz")
+    validation = speech_sessions.load_sessions(Path(run.data) / "validation.npz")
     source = speech_data.batches(
         sessions, batch_size=run.batch_size, num_latents=run.num_latents, seed=run.seed,
         first_step=trainer.step,
@@ -270,7 +270,7 @@ def averaged_models(
     return encoder.eval(), dit.eval()
 
 
-def validate(trainer: Trainer, validation: list[speech_data.Session], out: Path) -> None:
+def validate(trainer: Trainer, validation: list[speech_sessions.Session], out: Path) -> None:
     """Log the metrics of the averaged weights; keep them beside `out` if they are the best."""
     from rest_bridge.training import speech_metrics
 

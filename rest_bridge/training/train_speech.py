@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rest_bridge.errors import ConfigError
 from rest_bridge.model.audio_encoder import SpeechConfig, SpeechEncoder, SpeechHeads
 from rest_bridge.rig import RIG_NAMES
-from rest_bridge.training import losses, speech_data
+from rest_bridge.training import losses, speech_data, speech_sessions
 from rest_bridge.training.checkpoint import load_checkpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
@@ -70,9 +70,11 @@ def read_config(path: Path, run_type: type[Any], overrides: dict[str, Any]) -> A
     return run_type(**values)
 
 
-def load_training_sessions(data: Path) -> list[speech_data.Session]:
+def load_training_sessions(data: Path) -> list[speech_sessions.Session]:
     """Read every train-*.npz of the folder."""
-    return [s for path in sorted(data.glob("train-*.npz")) for s in speech_data.load_sessions(path)]
+    return [
+        s for path in sorted(data.glob("train-*.npz")) for s in speech_sessions.load_sessions(path)
+    ]
 
 
 def encode(encoder: SpeechEncoder, mel: Tensor) -> Tensor:
@@ -86,7 +88,7 @@ def encode(encoder: SpeechEncoder, mel: Tensor) -> Tensor:
         [B, T, 2, D].
     """
     tokens, _ = encoder(mel, encoder.initial_state(len(mel)))
-    return tokens[:, speech_data.HISTORY_LATENTS :]
+    return tokens[:, speech_sessions.HISTORY_LATENTS :]
 
 
 def speech_losses(
@@ -103,7 +105,7 @@ def speech_losses(
         weight: [B, 2T].
         measure: the rig losses.
     """
-    own = mel[:, speech_data.HISTORY_LATENTS * speech_data.MEL_PER_LATENT :]
+    own = mel[:, speech_sessions.HISTORY_LATENTS * speech_sessions.MEL_PER_LATENT :]
     reconstruction, scores, mouth = heads(tokens, own)
     windows = own.unflatten(1, (tokens.shape[1], -1)).flatten(2)
     predicted = mouth.float().unflatten(-1, (2, -1)).flatten(1, 2)

@@ -23,6 +23,7 @@ from rest_bridge.training import (  # noqa: E402
     rollout,
     speech_data,
     speech_metrics,
+    speech_sessions,
     train_dit,
     train_speech,
 )
@@ -51,13 +52,13 @@ def toy_utterance(seed: int) -> Utterance:
 
 
 @pytest.fixture(scope="module")
-def sessions() -> list[speech_data.Session]:
+def sessions() -> list[speech_sessions.Session]:
     mel, rng = LogMel(MEL), np.random.default_rng(0)
     voices = [toy_utterance(9).samples]
     chains = [[toy_utterance(2 * i), toy_utterance(2 * i + 1)] for i in range(3)]
     return [
-        speech_data.build_session(
-            speech_data.join_utterances(chain, rng, pauses=True),
+        speech_sessions.build_session(
+            speech_sessions.join_utterances(chain, rng, pauses=True),
             mel, rng, num_versions=2, history=voices[0], voices=voices,
         )
         for chain in chains
@@ -65,10 +66,12 @@ def sessions() -> list[speech_data.Session]:
 
 
 @pytest.fixture(scope="module")
-def folder(sessions: list[speech_data.Session], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    sessions: list[speech_sessions.Session], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     path = tmp_path_factory.mktemp("speech")
-    speech_data.save_sessions(sessions, path / "train-toy.npz")
-    speech_data.save_sessions(sessions[:1], path / "validation.npz")
+    speech_sessions.save_sessions(sessions, path / "train-toy.npz")
+    speech_sessions.save_sessions(sessions[:1], path / "validation.npz")
     return path
 
 
@@ -80,16 +83,16 @@ def dit_run(folder: Path) -> train_dit.DitRun:
     )  # fmt: skip
 
 
-def test_sessions_survive_storage(sessions: list[speech_data.Session], folder: Path) -> None:
+def test_sessions_survive_storage(sessions: list[speech_sessions.Session], folder: Path) -> None:
     for made, read in zip(
-        sessions, speech_data.load_sessions(folder / "train-toy.npz"), strict=True
+        sessions, speech_sessions.load_sessions(folder / "train-toy.npz"), strict=True
     ):
         for field in dataclasses.fields(made):
             np.testing.assert_array_equal(getattr(made, field.name), getattr(read, field.name))
 
 
 def test_features_of_a_session_are_what_the_runtime_hears(
-    sessions: list[speech_data.Session],
+    sessions: list[speech_sessions.Session],
 ) -> None:
     # One crop with its history gives the tokens that streaming from the start gives.
     torch.manual_seed(0)
@@ -102,7 +105,7 @@ def test_features_of_a_session_are_what_the_runtime_hears(
     torch.testing.assert_close(tokens[:, 12:], again, atol=1e-5, rtol=1e-4)
 
 
-def test_conditions_say_what_the_target_does(sessions: list[speech_data.Session]) -> None:
+def test_conditions_say_what_the_target_does(sessions: list[speech_sessions.Session]) -> None:
     batch = speech_data.compose(sessions[0], version=1, first=0, num_latents=20, rng=None)
     rows, rig = batch.conditions[0], batch.rig[0]
     np.testing.assert_allclose(rig[:, RIG_INDEX["eyeBlinkLeft"]], rows[:, :2].ravel(), atol=1e-3)
@@ -111,7 +114,7 @@ def test_conditions_say_what_the_target_does(sessions: list[speech_data.Session]
 
 
 def test_step_n_of_the_batches_is_the_same_after_a_resume(
-    sessions: list[speech_data.Session],
+    sessions: list[speech_sessions.Session],
 ) -> None:
     settings = {"batch_size": 2, "num_latents": 10, "seed": 3}
     stream = speech_data.batches(sessions, **settings)
@@ -122,7 +125,7 @@ def test_step_n_of_the_batches_is_the_same_after_a_resume(
 
 
 def test_training_resumes_to_the_same_weights(folder: Path) -> None:
-    sessions = speech_data.load_sessions(folder / "train-toy.npz")
+    sessions = speech_sessions.load_sessions(folder / "train-toy.npz")
 
     def steps(trainer: train_dit.Trainer, count: int) -> None:
         source = speech_data.batches(
@@ -152,7 +155,7 @@ def test_the_chain_learns_exports_and_runs(folder: Path, tmp_path: Path) -> None
     trainer = train_dit.Trainer(
         dataclasses.replace(dit_run(folder), speech=speech.out, learning_rate=3e-3)
     )
-    sessions = speech_data.load_sessions(folder / "train-toy.npz")
+    sessions = speech_sessions.load_sessions(folder / "train-toy.npz")
     source = speech_data.batches(sessions, batch_size=4, num_latents=12, seed=1)
     flow = [trainer.train_step(next(source))["flow"] for _ in range(150)]
     assert np.mean(flow[-25:]) < 0.7 * np.mean(flow[:25])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rest_bridge.training.art.contact import contact_sheet
 from rest_bridge.training.art.gallery import FACES, build_face
 from rest_bridge.training.art.voice import build_voice
 
@@ -17,12 +18,15 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="*", choices=sorted(FACES), help="names of faces (all)")
     parser.add_argument("--voice", action="store_true", help="also speak the built-in text")
+    parser.add_argument("--sheet", type=Path, help="also write one picture of all faces here")
     arguments = parser.parse_args()
     if arguments.voice:
         print(f"voice: {build_voice(arguments.out)}")
     for name in arguments.only if arguments.only is not None else sorted(FACES):
         folder = build_face(name, arguments.out)
         print(f"{name}: {folder}")
+    if arguments.sheet:
+        print(f"sheet: {contact_sheet(arguments.out, arguments.sheet)}")
 
 
 if __name__ == "__main__":

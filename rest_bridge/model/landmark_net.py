@@ -52,10 +52,8 @@ class FaceDetector(nn.Module):
         self.merge = nn.ModuleList([_conv(48, 48) for _ in range(3)])
         self.head = nn.Conv2d(48, 4, 1)
         nn.init.normal_(self.head.weight, 0, 0.01)
-        nn.init.constant_(self.head.bias, 0.0)
-        with torch.no_grad():
-            # Faces are rare: start by expecting none (focal loss, arXiv:1708.02002).
-            self.head.bias[0] = -4.0
+        # Faces are rare: start by expecting none (focal loss, arXiv:1708.02002).
+        self.head.bias = nn.Parameter(torch.tensor([-4.0, 0.0, 0.0, 0.0]))
 
     def forward(
         self, rgb: Float[Tensor, "B 3 H W"]

@@ -19,6 +19,10 @@ from rest_bridge.types import Array, ByteArray, FloatArray
 
 SCORE_THRESHOLD: Final = 0.4
 """A heat-map value above it is a face; chosen on held-out pictures (training/LOG.md)."""
+_BESIDE_SCORE: Final = 0.7
+_BESIDE_SIZE: Final = 0.35
+"""A face beside a better one needs this share of its score and of its side: a portrait's folded
+hands or a face on a far wall do not make it a group."""
 _LONGEST_SIDES_PX: Final = (160, 320)
 _CELL_PX: Final = 8
 _BASE_FACE_PX: Final = 32.0
@@ -67,9 +71,15 @@ def detect_faces(rgb: ByteArray, package: ModelPackage) -> list[DetectedFace]:
     found.sort(key=lambda face: -face.score)
     kept: list[DetectedFace] = []
     for face in found:
-        if all(_overlap(face.box, other.box) < 0.3 for other in kept):
+        apart = all(_overlap(face.box, other.box) < 0.3 for other in kept)
+        if apart and (not kept or _counts_beside(face, kept[0])):
             kept.append(face)
     return kept
+
+
+def _counts_beside(face: DetectedFace, best: DetectedFace) -> bool:
+    large = face.box.side > _BESIDE_SIZE * best.box.side
+    return large and face.score > _BESIDE_SCORE * best.score
 
 
 def find_landmarks(

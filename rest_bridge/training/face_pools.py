@@ -6,7 +6,7 @@ everywhere means a whole picture, else the background may be chosen anew.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -132,12 +132,13 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=800)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, make, count, split in (
+    jobs: tuple[tuple[str, Callable[..., tuple[Array, Array]], int, Split], ...] = (
         ("drawn_test", render_drawn, 160, "test"),
         ("heads_test", render_heads, 160, "test"),
         ("drawn_train", render_drawn, args.drawn, "train"),
         ("heads_train", render_heads, args.heads, "train"),
-    ):
+    )
+    for name, make, count, split in jobs:
         path = args.out / f"{name}.npz"
         if path.exists():
             continue

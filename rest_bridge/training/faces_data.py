@@ -252,7 +252,7 @@ def main() -> None:
         shard = make_vae_shard(seed, args.samples, split=split)
         part = path.with_suffix(".part")
         with part.open("wb") as file:
-            np.savez(file, **shard)
+            np.savez(file, **shard)  # pyright: ignore[reportArgumentType]
         part.replace(path)
         seconds = time.monotonic() - started
         print(f"{path.name}: {args.samples} samples, {seconds:.0f} s", flush=True)

@@ -59,7 +59,8 @@ def _export(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module, (example,), buffer, input_names=["rgb"], output_names=list(outputs),
+            module, (example,), buffer,  # pyright: ignore[reportArgumentType]
+            input_names=["rgb"], output_names=list(outputs),
             opset_version=OPSET, dynamic_axes=axes, dynamo=False,
         )  # fmt: skip
     return halve_weights(onnx.load_from_string(buffer.getvalue())).SerializeToString()

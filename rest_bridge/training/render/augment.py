@@ -66,7 +66,8 @@ def degrade(picture: Array, rng: np.random.Generator) -> Array:
         picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         quality = [int(cv2.IMWRITE_JPEG_QUALITY), int(rng.integers(20, 90))]
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
+        encoded = cv2.imencode(".jpg", picture, quality)[1]
+        picture = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
     return picture
 
 

@@ -142,20 +142,24 @@ def fit_head(landmarks: Array, rig: Array | None = None) -> _Fit:
     weight = np.ones(66)
     weight[:17] = 0.4
     coefficients = np.zeros(len(basis))
-    for _ in range(6):
-        shape = mean + np.tensordot(coefficients, basis, 1)
-        turn, scale, shift = _weak_perspective(shape, target, weight, rig)
+    num_modes = len(model.identity)
+    turn, scale, shift = _weak_perspective(mean, target, weight, rig)
+    for step in range(6):
+        if step > 0:
+            shape = mean + np.tensordot(coefficients, basis, 1)
+            turn, scale, shift = _weak_perspective(shape, target, weight, rig)
         rows = scale * np.einsum("kpc,rc->kpr", basis, turn[:2]).reshape(len(basis), -1).T
         residual = (target - scale * mean @ turn[:2].T - shift).ravel()
         row_weight = np.repeat(weight, 2)
         normal = (rows * row_weight[:, None]).T @ rows + np.diag(prior) * scale**2
         coefficients = np.linalg.solve(normal, (rows * row_weight[:, None]).T @ residual)
-        identity = coefficients[: len(model.identity)].clip(-2.5, 2.5)
-        coefficients = np.concatenate([identity, coefficients[len(identity) :].clip(0, 0.9)])
-    neutral = model.vertices + np.tensordot(identity.astype(np.float32), model.identity, 1)
+        identity = coefficients[:num_modes].clip(-2.5, 2.5)
+        coefficients = np.concatenate([identity, coefficients[num_modes:].clip(0, 0.9)])
+    identity = coefficients[:num_modes].astype(np.float32)
+    neutral = model.vertices + np.tensordot(identity, model.identity, 1)
     if rig is None:
         rig = np.zeros(len(RIG_NAMES), np.float32)
-        for name, value in zip(FITTED_EXPRESSIONS, coefficients[len(identity) :], strict=True):
+        for name, value in zip(FITTED_EXPRESSIONS, coefficients[num_modes:], strict=True):
             rig[RIG_INDEX[name]] = value
         rig[:3] = angles(turn)
     expressed = express(neutral.copy(), rig)

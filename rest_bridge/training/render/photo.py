@@ -55,7 +55,7 @@ class PhotoHead:
         self.size_px, self.supersample = size_px, supersample
         fine = size_px * supersample
         left, right = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
-        zoom = eye_share * fine / np.linalg.norm(right - left)
+        zoom = float(eye_share * fine / np.linalg.norm(right - left))
         jitter = rng.normal(0, 0.02, 2) if rng is not None else np.zeros(2)
         origin = (left + right) / 2 - (np.array([0.5, 0.42]) + jitter) * fine / zoom
         source = picture.astype(np.float32) / 255

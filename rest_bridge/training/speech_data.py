@@ -27,7 +27,7 @@ from rest_bridge.types import LATENT_STRIDE
 FloatArray = npt.NDArray[np.float32]
 
 _STYLE_SHARES: Final = {"grid": 2.0, "facegood": 2.0, "read": 2.4, "synthetic": 1.4,
-                        "foreign": 0.8, "negative": 0.25}  # fmt: skip
+                        "foreign": 0.8, "negative": 0.6}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,10 @@ def prepare(assets: Path, out: Path, texts: Path, *, seed: int = 0) -> None:
             speech_sessions.save_sessions(sessions, out / f"train-{source}.npz")
             seconds = sum(s.num_latents for s in sessions) * 0.08
             log.info("%s: %d sessions, %.0f s", source, len(sessions), seconds)
-    negatives = [speech_sessions.negative_utterance(i, rng) for i in range(27)]
-    sessions = build(negatives[:24], mel, rng, voices, num_versions=2)
+    negatives = [speech_sessions.negative_utterance(i, rng) for i in range(52)]
+    sessions = build(negatives[:48], mel, rng, voices, num_versions=2)
     speech_sessions.save_sessions(sessions, out / "train-negative.npz")
-    validation += build(negatives[24:], mel, rng, voices, num_versions=1)
+    validation += build(negatives[48:], mel, rng, voices, num_versions=1)
     speech_sessions.save_sessions(validation, out / "validation.npz")
 
 

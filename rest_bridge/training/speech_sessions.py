@@ -125,38 +125,65 @@ def _silence(num_frames: int) -> Utterance:
 
 
 def negative_utterance(index: int, rng: np.random.Generator, seconds: float = 12.0) -> Utterance:
-    """Make sound without a voice (noise, hum, chords, knocks): the mouth stays shut."""
+    """Make sound without a voice (noise, music, knocks): the mouth stays shut."""
     count = int(seconds * FRAME_RATE_HZ)
     num_samples = count * _SAMPLES_PER_FRAME
-    t = np.arange(num_samples) / MODEL_RATE_HZ
     slope = float(rng.uniform(-6, 0))
     sound = augment_audio.coloured_noise(num_samples, rng, slope_db_per_octave=slope)
-    kind = index % 3
-    if kind == 1:  # chords of plucked or held strings
-        sound *= 0.02
-        for start in np.arange(0, seconds, float(rng.uniform(0.25, 0.8))):
-            since = np.maximum(t - start, 0)
-            envelope = (t >= start) * np.exp(-since * float(rng.uniform(1.0, 5.0)))
-            for root in rng.choice([110, 131, 165, 196, 220, 262, 330, 392], 3):
-                for harmonic in range(1, 6):
-                    tone = np.sin(2 * np.pi * float(root) * harmonic * since) / harmonic
-                    sound += (0.3 * envelope * tone).astype(np.float32)
-    elif kind == 2:  # knocks and clicks
-        sound *= 0.02
-        for start in rng.uniform(0, seconds - 0.2, 30):
-            first = int(start * MODEL_RATE_HZ)
-            length = int(rng.integers(200, 3000))
-            decay = np.exp(-np.arange(length) / (0.2 * length))
-            knock = rng.standard_normal(length) * decay
-            stop = min(first + length, num_samples)
-            sound[first:stop] += knock[: stop - first].astype(np.float32)
-    level = 10 ** (float(rng.uniform(-46, -20)) / 20)
+    kinds = (None, _plucked_chords, _knocks, _gated_chords)
+    make = kinds[index % len(kinds)]
+    if make is not None:
+        sound = np.float32(0.02) * sound + make(num_samples, rng)
+    level = 10 ** (float(rng.uniform(-46, -18)) / 20)
     sound = (sound / (np.sqrt(np.mean(sound**2)) + 1e-9) * level).astype(np.float32)
     utterance = _silence(count)
     return Utterance(
         f"negative-{index}", "negative", np.clip(sound, -1, 1), utterance.mouth,
         utterance.closure, utterance.rest,
     )  # fmt: skip
+
+
+_NOTES_HZ: Final = (110, 131, 165, 196, 220, 262, 277, 330, 392, 440, 523, 659)
+
+
+def _plucked_chords(num_samples: int, rng: np.random.Generator) -> FloatArray:
+    t = np.arange(num_samples) / MODEL_RATE_HZ
+    sound = np.zeros(num_samples)
+    for start_s in np.arange(0, float(t[-1]), float(rng.uniform(0.25, 0.8))):
+        since = np.maximum(t - start_s, 0)
+        envelope = (t >= start_s) * np.exp(-since * float(rng.uniform(1.0, 5.0)))
+        for root in rng.choice(_NOTES_HZ, 3):
+            for harmonic in range(1, 6):
+                tone = np.sin(2 * np.pi * float(root) * harmonic * since) / harmonic
+                sound += 0.3 * envelope * tone
+    return sound.astype(np.float32)
+
+
+def _gated_chords(num_samples: int, rng: np.random.Generator) -> FloatArray:
+    """Held tones that go on and off as syllables do: what fools a mouth most."""
+    t = np.arange(num_samples) / MODEL_RATE_HZ
+    beat_hz, harmonics = float(rng.uniform(0.5, 5)), int(rng.integers(1, 9))
+    share, edge = float(rng.uniform(-0.5, 0.5)), float(rng.uniform(2, 30))
+    gate = 1 / (1 + np.exp(-edge * (np.sin(2 * np.pi * beat_hz * t) - share)))
+    vibrato = float(rng.uniform(0, 0.02)) * np.sin(2 * np.pi * 5.5 * t) / 5.5
+    sound = np.zeros(num_samples)
+    bar = int(rng.uniform(0.4, 2.5) * MODEL_RATE_HZ)
+    for first in range(0, num_samples, bar):
+        part = slice(first, first + bar)
+        for root in rng.choice(_NOTES_HZ, int(rng.integers(1, 4)), replace=False):
+            for harmonic in range(1, harmonics + 1):
+                phase = 2 * np.pi * float(root) * harmonic * (t[part] + vibrato[part])
+                sound[part] += np.sin(phase) / harmonic
+    return (gate * sound).astype(np.float32)
+
+
+def _knocks(num_samples: int, rng: np.random.Generator) -> FloatArray:
+    sound = np.zeros(num_samples, np.float32)
+    for first in rng.integers(0, num_samples - 3200, 30):
+        length = int(rng.integers(200, 3000))
+        decay = np.exp(-np.arange(length) / (0.2 * length))
+        sound[first : first + length] += (rng.standard_normal(length) * decay).astype(np.float32)
+    return sound
 
 
 def build_session(

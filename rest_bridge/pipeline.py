@@ -1,6 +1,6 @@
 """Voice in, frames out: the whole generator as one pure function of samples and seed.
 
-    voice 48 kHz -> 16 kHz -> SpeechEncoder -> MotionGenerator (with LifePlanner) -> FaceDecoder
+    voice 48 kHz -> 16 kHz -> SpeechEncoder -> MotionGenerator + LifePlanner -> rig -> FaceDecoder
          `--------- held back ----------------------------------------------> Frame.voice
 
 Knows nothing of threads, clocks, devices or sockets. Samples are worked on in blocks of 10 ms and
@@ -23,6 +23,7 @@ from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
 from rest_bridge.generator.life import Steering
 from rest_bridge.generator.retime import Retimer
 from rest_bridge.generator.sampler import latent_noise
+from rest_bridge.generator.steady import HeadSmoother
 from rest_bridge.generator.visemes import VisemeReader
 from rest_bridge.handoff import SampleRing
 from rest_bridge.metrics import Metrics
@@ -130,17 +131,18 @@ class Pipeline:
         self._metrics = metrics or Metrics()
         self._decimator, self._gate = Decimator(), SpeechGate()
         self._visemes, self._retimer = VisemeReader(), Retimer(fps)
+        self._head = HeadSmoother()
         self.samples_per_frame = VOICE_RATE_HZ // fps
         self.steering = Steering()
         self._states: dict[str, State] = {
             "decimator": self._decimator.initial_state(),
             "speech": stages.speech.initial_state(),
             "motion": stages.motion.initial_state(stages.avatar_latent),
+            "head": self._head.initial_state(),
             "retimer": self._retimer.initial_state(),
             "gate": self._gate.initial_state(),
         }
         self._voice = SampleRing(_HELD_SAMPLES)
-        self._block = np.zeros(BLOCK_SAMPLES, np.float32)
         self._num_samples = 0
         self._source_start: int | None = None
         self._captured_ns = 0
@@ -286,7 +288,7 @@ class Pipeline:
         spent_ns = time.perf_counter_ns() - begin_ns
         self._num_latents += self._chunk
         if latents is not None:
-            rig = stages.latent_space.to_rig(latents)
+            rig, latents = self._steady(latents)
         else:
             assert self._last_rig is not None, "motion is only skipped where there was some"
             rig = np.repeat(self._last_rig[None], LATENT_STRIDE * self._chunk, 0)
@@ -310,6 +312,14 @@ class Pipeline:
             yield self._frame(values, picture)
         if action is LateAction.NOTHING:
             self._metrics.timer("chunk").record(spent_ns)
+
+    def _steady(self, latents: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the rig with an evenly moving head, and the latents that read out as that."""
+        space = self._stages.latent_space
+        raw = space.to_rig(latents)
+        rig, self._states["head"] = self._head.step(raw, self._states["head"])
+        change = space.from_rig(rig) - space.from_rig(raw)
+        return rig, (latents + change).astype(np.float32, copy=False)
 
     def _move(self, tokens: FloatArray) -> FloatArray:
         """Return the motion latents of a chunk."""

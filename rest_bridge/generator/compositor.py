@@ -6,6 +6,7 @@ into one pixel of antialiasing at the output's own size.
 Shape letters: S output pixels, H/W pixels or cells of a part, G cells of the coarse flow.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,8 +19,14 @@ from rest_bridge.generator.fields import cells_of, grid_points, read_cells, read
 from rest_bridge.generator.lids import Lids
 from rest_bridge.types import Array, ByteArray
 
+Correct = Callable[[Array], Array]
 FLOW_CELLS: Final = 128
-"""Resolution at which the whole picture's flow is put together; corrections are added there."""
+"""Resolution at which the whole picture's flow is put together."""
+CORRECTION_CELLS: Final = 64
+"""Resolution of the trained decoder's flow."""
+_PART_BLUR_CELLS: Final = 4.0
+_MARGIN: Final = 0.15
+"""Share of the canvas over which corrections fade out: shoulders are cut off there."""
 _EDGE_PX: Final = 1.4
 _BORDER_CELLS: Final = 5
 
@@ -54,7 +61,6 @@ class _Motion:
     back: Array
     forward: Array
     expression: Expression
-    correction: Array | None
 
 
 class Compositor:
@@ -90,26 +96,32 @@ class Compositor:
         self._gain = np.float32(pixels_per_unit)
         self._identity = grid_points(FULL_BOX, size_px, size_px) * self._gain - np.float32(0.5)
         self._mouth_window = _window(*avatar.mouth.upper.shape[1:3])
+        self._correction_cells = grid_points(FULL_BOX, CORRECTION_CELLS, CORRECTION_CELLS)
+        boxes = [avatar.mouth.box, *(eye.lids.box for eye in self._eyes)]
+        self._parts = _covered_by(boxes, self._correction_cells)
+        margin = np.minimum(self._correction_cells, 1 - self._correction_cells).min(-1)
+        self._margin = smoothstep(0.0, _MARGIN, margin)[..., None]
 
-    def draw(self, pose: Array, arkit: Array, correction: Array | None = None) -> ByteArray:
+    def draw(self, pose: Array, arkit: Array, correct: Correct | None = None) -> ByteArray:
         """Draw one frame.
 
         Args:
             pose: float32 [6], relative to the portrait's own pose.
             arkit: float32 [52].
-            correction: float32 [G, G, 2], added to the backward flow (canvas units); any square
-                size.
+            correct: the trained decoder: given the base flow float32 [G, G, 2] (backward, canvas
+                units), what to add to it, likewise.
 
         Returns:
             uint8 [S, S, 4], straight alpha.
         """
         back, forward = self._flow.pose(pose)
         expression = self._flow.expression(arkit)
-        motion = _Motion(back, forward, expression, correction)
-        moved = read_field(back, FULL_BOX, self._coarse)
-        moved += read_field(expression.face, self._flow.face_box, self._coarse + moved)
-        if correction is not None:
-            moved += cv2.resize(correction, (FLOW_CELLS, FLOW_CELLS))
+        if correct is not None:
+            # Added to the pose's part, so that lips and lids move with the face around them.
+            base = self._whole(back, expression, self._correction_cells)
+            back = back + cv2.resize(self._beside_parts(correct(base), back), back.shape[:2])
+        motion = _Motion(back, forward, expression)
+        moved = self._whole(back, expression, self._coarse)
         fine = cv2.resize(moved * self._gain, (self._size, self._size))
         fine += self._identity
         frame = read_cells(self._portrait.pixels, fine)
@@ -118,6 +130,25 @@ class Compositor:
                 self._draw_eye(frame, eye, arkit, motion)
         self._draw_mouth(frame, motion)
         return frame if self._solid else _unpremultiplied(frame)
+
+    def _whole(self, back: Array, expression: Expression, cells: Array) -> Array:
+        """Return the backward flow of the whole picture at places [G, G, 2]."""
+        moved = read_field(back, FULL_BOX, cells)
+        moved += read_field(expression.face, self._flow.face_box, cells + moved)
+        return moved
+
+    def _beside_parts(self, correction: Array, back: Array) -> Array:
+        """Keep a correction off lips, lids and the picture's border.
+
+        On lips and lids only its smooth course is followed: they have exact edges of their own,
+        which a coarse field cannot improve on.
+        """
+        places = self._correction_cells + read_field(back, FULL_BOX, self._correction_cells)
+        outside = 1.0 - read_field(self._parts, FULL_BOX, places)[..., None]
+        blurred = cv2.GaussianBlur(correction * outside, (0, 0), _PART_BLUR_CELLS)
+        weight = cv2.GaussianBlur(outside, (0, 0), _PART_BLUR_CELLS)
+        smooth = blurred / (weight[..., None] + np.float32(1e-3))
+        return ((correction - smooth) * outside + smooth) * self._margin
 
     def _eye(self, layer: EyeLayer, side: str, pixels: int) -> _Eye:
         lids = Lids(layer, side)
@@ -135,15 +166,12 @@ class Compositor:
             return None
         return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
 
-    def _places(self, rows: slice, columns: slice, motion: _Motion) -> tuple[Array, Array]:
-        """Return the places before the pose of a rectangle's pixels, and their correction."""
+    def _places(self, rows: slice, columns: slice, motion: _Motion) -> Array:
+        """Return the places before the pose of a rectangle's pixels."""
         box = np.array([columns.start, rows.start, columns.stop, rows.stop], np.float32)
         points = grid_points(box / self._size, rows.stop - rows.start, columns.stop - columns.start)
-        shift = np.zeros((1, 1, 2), np.float32)
-        if motion.correction is not None:
-            shift = read_field(motion.correction, FULL_BOX, points)
         points += read_field(motion.back, FULL_BOX, points)
-        return points, shift
+        return points
 
     def _draw_eye(
         self,
@@ -157,9 +185,8 @@ class Compositor:
         if rectangle is None:
             return
         state = eye.lids.state(arkit)
-        places, shift = self._places(*rectangle, motion)
+        places = self._places(*rectangle, motion)
         places += read_field(motion.expression.face, self._flow.face_box, places)
-        places += shift
         cells = cells_of(places, box, *eye.lids.shape)
         skins = read_cells(np.concatenate([state.open_lid, state.shut_lid], -1), cells)
         within = np.concatenate([state.ball, state.inside[..., None], eye.window[..., None]], -1)
@@ -185,12 +212,10 @@ class Compositor:
         rectangle = self._rectangle(mouth.box, motion.forward)
         if rectangle is None:
             return
-        places, shift = self._places(*rectangle, motion)
+        places = self._places(*rectangle, motion)
         cells = cells_of(places, mouth.box, *self._mouth_window.shape)
         sheets = read_cells(np.concatenate([expression.upper, expression.lower], -1), cells)
         window = read_cells(self._mouth_window, cells)[..., None]
-        sheets[..., :2] += shift
-        sheets[..., 2:] += shift
         upper = self._portrait.read(places + sheets[..., :2])
         lips = self._portrait.read(places + sheets[..., 2:]).astype(np.float32)
         local = to_local(mouth.axes[0], mouth.axes[1], places)
@@ -241,6 +266,16 @@ def _blend(target: ByteArray, layer: Array, window: Array) -> None:
     layer += target
     layer += 0.5
     target[:] = layer.astype(np.uint8)
+
+
+def _covered_by(boxes: Sequence[Array], places: Array) -> Array:
+    """Return float32 [G, G], 1 inside the ellipses of boxes, 0 well outside of them."""
+    covered = np.zeros(places.shape[:2], np.float32)
+    for box in boxes:
+        away = (places - (box[:2] + box[2:]) / 2) / ((box[2:] - box[:2]) / 2)
+        distance = np.sqrt((away**2).sum(-1))
+        covered = np.maximum(covered, 1 - smoothstep(0.9, 1.25, distance))
+    return covered
 
 
 def _coverage(distance: Array, size_px: int) -> Array:

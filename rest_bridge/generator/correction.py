@@ -1,7 +1,7 @@
-"""The trained flow decoder: latent -> small correction of the base flow and a soft residual.
+"""The trained flow decoder of the video VAE: latent and base flow -> correction of the base flow.
 
 Place in the flow: motion latent + base flow -> here -> compositor. The reference's features are
-computed once. It moves and shades the portrait's own pixels by a little; it cannot bring in others.
+computed once. It moves the portrait's own pixels by a little; it cannot bring in others.
 Shape letters: B = 1, G = 64 cells.
 """
 
@@ -39,9 +39,7 @@ class FlowDecoder:
         nothing = np.zeros((self.cells, self.cells, 2), np.float32)
         self._at_rest = [self._run(still, frame, nothing) for frame in range(len(_FRAME))]
 
-    def __call__(
-        self, latent: FloatArray, frame: int, base: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def __call__(self, latent: FloatArray, frame: int, base: Array) -> Array:
         """Correct one video frame.
 
         Args:
@@ -50,25 +48,19 @@ class FlowDecoder:
             base: float32 [64, 64, 2], backward base flow in canvas units.
 
         Returns:
-            correction: float32 [64, 64, 2], canvas units, to add to the base flow.
-            residual: float32 [64, 64, 3], RGB, -1..1, to add after the picture has been read.
+            float32 [64, 64, 2], canvas units, to add to the base flow.
         """
-        flow, residual = self._run(latent, frame, base)
-        rest_flow, rest_residual = self._at_rest[frame]
-        return flow - rest_flow, residual - rest_residual
+        return self._run(latent, frame, base) - self._at_rest[frame]
 
-    def _run(
-        self, latent: FloatArray, frame: int, base: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def _run(self, latent: FloatArray, frame: int, base: Array) -> Array:
         inputs = {
             "latent": latent[None].astype(np.float32, copy=False),
             "frame": _FRAME[frame : frame + 1],
             "base": np.ascontiguousarray(2.0 * base.transpose(2, 0, 1)[None]),
             **self._features,
         }
-        out = self._decoder.run(inputs)
-        correction = 0.5 * out["correction"][0].transpose(1, 2, 0)
-        return correction, out["residual"][0].transpose(1, 2, 0)
+        correction = self._decoder.run(inputs, ("correction",))["correction"]
+        return 0.5 * correction[0].transpose(1, 2, 0)
 
 
 def _reference(avatar: Avatar, size: int) -> FloatArray:

@@ -7,28 +7,22 @@ Shape letters: T latent frames, S output pixels, G cells of the correction.
 """
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 import numpy as np
 
 from rest_bridge.avatar import Avatar
 from rest_bridge.errors import AvatarError
 from rest_bridge.generator.compositor import Compositor
+from rest_bridge.generator.correction import FlowDecoder
 from rest_bridge.generator.latent import LatentSpace
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.rig import RIG_NAMES
-from rest_bridge.types import ByteArray, FloatArray
+from rest_bridge.types import LATENT_STRIDE, ByteArray, FloatArray
 
 MIN_SIZE_PX: Final = 64
 MAX_SIZE_PX: Final = 2160
-
-
-class FlowCorrection(Protocol):
-    """A network's addition to the base flow."""
-
-    def __call__(self, rig: FloatArray) -> FloatArray:
-        """Return float32 [G, G, 2], canvas units, for a rig vector [58]."""
-        ...
 
 
 class FaceDecoder:
@@ -40,15 +34,16 @@ class FaceDecoder:
         avatar: Avatar,
         size_px: int,
         *,
-        correction: FlowCorrection | None = None,
+        flow_decoder: FlowDecoder | None = None,
     ) -> None:
         """Prepare an avatar for drawing.
 
         Args:
-            package: the model package; its `motion.npz` reads the rig off latents.
+            package: the model package; its `motion.npz` reads the rig off latents, its
+                `decoder.onnx`, where it has one, corrects the base flow.
             avatar: whom to draw.
             size_px: width and height of the frames, 64 to 2160.
-            correction: a network's addition to the base flow, if any.
+            flow_decoder: to be used instead of the package's.
 
         Raises:
             AvatarError: the size is outside the allowed range.
@@ -60,9 +55,10 @@ class FaceDecoder:
             )
         self.size_px = size_px
         self._compositor = Compositor(avatar, size_px)
-        self._package = package
-        self._space: LatentSpace | None = None
-        self._correction = correction
+        self._space = LatentSpace(package)
+        if flow_decoder is None and package.has("decoder.onnx"):
+            flow_decoder = FlowDecoder(package, avatar)
+        self._flow_decoder = flow_decoder
 
     def render(self, rig: FloatArray) -> ByteArray:
         """Draw one frame.
@@ -74,12 +70,11 @@ class FaceDecoder:
         Returns:
             uint8 [S, S, 4], straight alpha, top row first, C-contiguous.
         """
-        pose_and_weights = np.asarray(rig, np.float32)
-        if pose_and_weights.shape != (len(RIG_NAMES),):
-            raise ValueError(f"a rig vector has {len(RIG_NAMES)} values, not {rig.shape}")
-        correction = None if self._correction is None else self._correction(pose_and_weights)
-        weights = np.clip(pose_and_weights[6:], 0.0, 1.0)
-        return self._compositor.draw(pose_and_weights[:6], weights, correction)
+        values = np.asarray(rig, np.float32)
+        if values.shape != (len(RIG_NAMES),):
+            raise ValueError(f"a rig vector has {len(RIG_NAMES)} values, not {values.shape}")
+        latent = self._space.from_rig(np.repeat(values[None], LATENT_STRIDE, 0))[0]
+        return self._draw(values, latent, 0)
 
     def decode(self, latents: FloatArray) -> Iterator[ByteArray]:
         """Draw the frames of motion latents one after the other.
@@ -90,7 +85,11 @@ class FaceDecoder:
         Yields:
             2T times uint8 [S, S, 4], as `render`.
         """
-        if self._space is None:
-            self._space = LatentSpace(self._package)
-        for rig in self._space.to_rig(latents):
-            yield self.render(rig)
+        for index, values in enumerate(self._space.to_rig(latents)):
+            yield self._draw(values, latents[index // LATENT_STRIDE], index % LATENT_STRIDE)
+
+    def _draw(self, values: FloatArray, latent: FloatArray, frame: int) -> ByteArray:
+        decoder = self._flow_decoder
+        correct = None if decoder is None else partial(decoder, latent, frame)
+        weights = np.clip(values[6:], 0.0, 1.0)
+        return self._compositor.draw(values[:6], weights, correct)

@@ -23,7 +23,8 @@ import numpy as np
 
 from rest_bridge.avatar import Avatar
 from rest_bridge.inference.package import ModelPackage
-from rest_bridge.pipeline import Pipeline, load_stages
+from rest_bridge.pipeline import Pipeline
+from rest_bridge.stages import load_stages
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.training.speech_sources import is_held_out, read_manifest
 from rest_bridge.training.tracks import FaceTrack, LandmarkTracker, measure
@@ -103,11 +104,12 @@ def read_voice(path: Path) -> FloatArray:
 
 
 def sentence_span(voice: FloatArray, num_frames: int) -> tuple[int, int]:
-    """Find the first and last video frame with speech by loudness (30 dB under the loudest)."""
+    """Find the first and last video frame with speech, by loudness well above the room's."""
     count = VOICE_RATE_HZ // FRAME_RATE_HZ
     whole = len(voice) // count
-    level = np.sqrt((voice[: whole * count].reshape(whole, count) ** 2).mean(1) + 1e-12)
-    loud = np.flatnonzero(level > level.max() * 10 ** (-30 / 20))
+    level_db = 10 * np.log10((voice[: whole * count].reshape(whole, count) ** 2).mean(1) + 1e-9)
+    room_db = np.percentile(level_db, 10)
+    loud = np.flatnonzero(level_db > room_db + 0.4 * (level_db.max() - room_db))
     return max(0, int(loud[0]) - 1), min(num_frames, int(loud[-1]) + 2)
 
 

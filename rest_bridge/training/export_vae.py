@@ -27,7 +27,7 @@ FEATURES: Final = ("f64", "f32", "f16", "f8")
 
 
 class _Decoder(nn.Module):
-    """The decoder without the flows that only training looks at."""
+    """The decoder's correction alone; the residual brought nothing (see LOG.md)."""
 
     def __init__(self, vae: VideoVae) -> None:
         super().__init__()
@@ -42,10 +42,10 @@ class _Decoder(nn.Module):
         f32: Tensor,
         f16: Tensor,
         f8: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the correction (flow minus base) and the residual."""
-        flow, residual, *_ = self.decoder(latent, frame, base, f64, f32, f16, f8)
-        return flow - base, residual
+    ) -> Float[Tensor, "B 2 64 64"]:
+        """Return the flow minus the base flow."""
+        flow, *_ = self.decoder(latent, frame, base, f64, f32, f16, f8)
+        return flow - base
 
 
 class _Encoder(nn.Module):
@@ -139,9 +139,7 @@ def export_vae(vae: VideoVae, scores: Mapping[str, float], package_dir: Path) ->
         "reference_encoder.onnx": to_onnx(
             vae.reference_encoder, {"reference": reference}, FEATURES, dynamic=False
         ),
-        "decoder.onnx": to_onnx(
-            _Decoder(vae), decoder_inputs, ("correction", "residual"), dynamic=False
-        ),
+        "decoder.onnx": to_onnx(_Decoder(vae), decoder_inputs, ("correction",), dynamic=False),
         "vae_encoder.onnx": to_onnx(_Encoder(vae), encoder_inputs, ("latent",), dynamic=True),
     }
     section = {

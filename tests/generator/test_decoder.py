@@ -8,6 +8,7 @@ from PIL import Image
 import rest_bridge
 from rest_bridge.avatar import Avatar
 from rest_bridge.errors import AvatarError
+from rest_bridge.generator.correction import FlowDecoder
 from rest_bridge.generator.decoder import FaceDecoder
 from rest_bridge.generator.latent import LatentSpace
 from rest_bridge.inference.package import ModelPackage
@@ -113,7 +114,8 @@ def test_the_pose_moves_the_face_the_way_the_rig_says(
     assert sign * min(errors, key=lambda shift: errors[shift]) > 0
 
 
-def test_decoding_latents_draws_their_rig(decoder: FaceDecoder, package: ModelPackage) -> None:
+def test_decoding_latents_draws_their_rig(package: ModelPackage, avatar: Avatar) -> None:
+    decoder = FaceDecoder(package, avatar, SIZE, flow_decoder=_Shift(0))
     space = LatentSpace(package)
     rig = np.stack([_rig(jawOpen=0.1 * k, headYaw=k) for k in range(4)])
     latents = space.from_rig(rig)
@@ -123,18 +125,20 @@ def test_decoding_latents_draws_their_rig(decoder: FaceDecoder, package: ModelPa
         np.testing.assert_array_equal(frame, decoder.render(values))
 
 
-def test_a_correction_is_added_to_the_flow(package: ModelPackage, avatar: Avatar) -> None:
-    def shift(_rig_values: np.ndarray) -> np.ndarray:
-        return np.full((64, 64, 2), [8 / SIZE, 0], np.float32)
+class _Shift(FlowDecoder):
+    """Stands in for the trained decoder: moves everything by the same amount."""
 
-    def none(_rig_values: np.ndarray) -> np.ndarray:
-        return np.zeros((64, 64, 2), np.float32)
+    def __init__(self, amount: float) -> None:
+        self._amount = amount
 
-    plain = FaceDecoder(package, avatar, SIZE).render(_rig())
-    still = FaceDecoder(package, avatar, SIZE, correction=none).render(_rig())
-    moved = FaceDecoder(package, avatar, SIZE, correction=shift).render(_rig())
-    np.testing.assert_array_equal(plain, still)
-    np.testing.assert_allclose(moved[:20, 40:200].astype(int), plain[:20, 48:208], atol=2)
+    def __call__(self, latent: np.ndarray, frame: int, base: np.ndarray) -> np.ndarray:
+        return np.full_like(base, [self._amount, 0])
+
+
+def test_the_trained_correction_is_added_to_the_flow(package: ModelPackage, avatar: Avatar) -> None:
+    still = FaceDecoder(package, avatar, SIZE, flow_decoder=_Shift(0)).render(_rig())
+    moved = FaceDecoder(package, avatar, SIZE, flow_decoder=_Shift(8 / SIZE)).render(_rig())
+    np.testing.assert_allclose(moved[50:60, 60:180].astype(int), still[50:60, 68:188], atol=2)
 
 
 @pytest.mark.parametrize("size", [64, 250, 1080])

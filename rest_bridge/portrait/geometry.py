@@ -139,10 +139,12 @@ def face_field(
     basis = fill_outside(values, known & _shrunk(inside, box, eye_distance))
     cell = float(box[2] - box[0]) / _FACE_CELLS[1]
     distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5) * cell
-    damping = np.exp(-((distance / (0.65 * eye_distance)) ** 2))
+    # Under an opening jaw the neck gives way; smiles and brows end with the face.
+    reach = np.where([ARKIT_NAMES[i] in _JAW for i in SHAPES], 0.65, 0.25).repeat(2) * eye_distance
+    damping = np.exp(-((distance[..., None] / reach) ** 2))
     basis = cv2.GaussianBlur(basis.reshape(*_FACE_CELLS, -1), (3, 3), 0.7)
     window = np.minimum(1.0, _edge_distance(*_FACE_CELLS) / 6)
-    basis = basis * (damping * window)[..., None]
+    basis = basis * damping * window[..., None]
     spared = np.repeat([ARKIT_NAMES[i].startswith(_CHEEKS) for i in SHAPES], 2)
     basis = basis * (1 - _eye_mask(landmarks, places)[..., None] * spared)
     upper, lower = _seals(lips, places, eye_distance)

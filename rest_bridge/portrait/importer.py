@@ -15,7 +15,7 @@ from rest_bridge.avatar import STYLES, Avatar, EyeLayer, MouthLayer, Style
 from rest_bridge.errors import AvatarError
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_curves
-from rest_bridge.portrait.detect import detect_faces, find_landmarks
+from rest_bridge.portrait.detect import DetectedFace, detect_faces, find_landmarks
 from rest_bridge.portrait.fit import FittedHead, fit_head
 from rest_bridge.portrait.geometry import SHAPES, face_field, head_field, mouth_sheets
 from rest_bridge.portrait.paint import (
@@ -27,6 +27,7 @@ from rest_bridge.portrait.paint import (
     read_light,
 )
 from rest_bridge.portrait.pictures import read_picture
+from rest_bridge.portrait.refine import refine_landmarks
 from rest_bridge.portrait.supplied import use_eyes_closed, use_mouth_open
 from rest_bridge.rig import ARKIT_NAMES, RIG_INDEX
 from rest_bridge.types import Array, ByteArray
@@ -120,7 +121,7 @@ def _found_landmarks(
     alpha = pixels[..., 3:].astype(np.float32) / 255
     opaque = pixels[..., :3] * alpha + 160 * (1 - alpha)  # the nets know no transparency
     rgb = np.ascontiguousarray(np.rint(opaque).astype(np.uint8))
-    faces = sorted(detect_faces(rgb, package), key=lambda found: -found.box.side)
+    faces = _worth_choosing(detect_faces(rgb, package))
     if not faces:
         raise AvatarError(
             f"No face was found in the picture; use one that shows a face from the front, crop it "
@@ -137,7 +138,19 @@ def _found_landmarks(
             f"Face {number} was asked for, but the picture has {len(faces)}; choose with "
             f"--face 1 to --face {len(faces)}: {path}"
         )
-    return find_landmarks(rgb, faces[number - 1].box, package)
+    points, confidence = find_landmarks(rgb, faces[number - 1].box, package)
+    if package.has("refine.npz"):
+        points = refine_landmarks(pixels, points, package.arrays("refine"))
+    return points, confidence
+
+
+def _worth_choosing(faces: list[DetectedFace]) -> list[DetectedFace]:
+    """Leave out doubtful finds and passers-by, largest first: they are no question to the user."""
+    if not faces:
+        return faces
+    surest, largest = max(f.score for f in faces), max(f.box.side for f in faces)
+    kept = [f for f in faces if f.score > 0.66 * surest and f.box.side > 0.4 * largest]
+    return sorted(kept or faces[:1], key=lambda found: -found.box.side)
 
 
 def _canvas(pixels: ByteArray, points: Array) -> tuple[ByteArray, Array, Array, float]:

@@ -162,7 +162,10 @@ def load_avatar(
     if name in faces:
         shipped = faces[name].folder / "avatar.npz"
         if shipped.is_file():
-            return Avatar.load(shipped)
+            try:
+                return Avatar.load(shipped)
+            except AvatarError as error:
+                _log.warning("The built-in face is imported again: %s", error)
         return _imported(faces[name].picture, package, faces[name].options, progress)
     path = Path(choice).expanduser()
     if path.suffix.lower() == ".npz":

@@ -91,7 +91,9 @@ def viseme_curves(
 def _flanks(
     t: npt.NDArray[np.float64], span: VisemeSpan, before_s: float, after_s: float
 ) -> npt.NDArray[np.float64]:
-    margin = 0.15 * (span.end_s - span.start_s)  # the plateau is the inner 70 % of the phone
+    # The plateau is the inner 70 % of a phone. A long silence reaches to its ends all the same, or
+    # the mouth would hang open into it.
+    margin = min(0.15 * (span.end_s - span.start_s), 0.03)
     start, end = span.start_s + margin, span.end_s - margin
     return np.exp(-np.maximum(start - t, 0) / before_s - np.maximum(t - end, 0) / after_s)
 

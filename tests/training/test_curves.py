@@ -43,6 +43,14 @@ def test_silence_is_the_closed_neutral_mouth() -> None:
     assert np.abs(rig[-10:]).max() < 0.02
 
 
+def test_the_mouth_closes_into_a_long_silence_as_fast_as_into_a_short_one() -> None:
+    times_s = (np.arange(250) + 0.5) / 25
+    phones = tile([Phone("AA", 0.5, 0.8)], 10.0)
+    channels, closure = curves.viseme_curves(to_visemes(phones, "arpabet"), times_s)
+    gap = curves.lip_aperture(curves.rig_from_channels(channels, closure))
+    assert gap[times_s > 1.05].max() < 0.02
+
+
 def test_ah_opens_and_oo_rounds() -> None:
     ah, oo = (rig_of(word(v, v, v)).max(0) for v in ("AA", "UW"))
     assert 0.4 < ah[RIG_INDEX["jawOpen"]] < 0.65

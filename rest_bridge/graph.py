@@ -61,7 +61,9 @@ class Graph:
         control: starts to serve the daemon to control clients.
         avatars: the avatars at hand.
         fps: frames per second.
-        from_start: the voice is not read before the model is ready (files, pushed speech).
+        from_start: the voice is not read before the model is ready (files); else it begins with
+            what is heard then.
+        open_when_ready: the voice is opened only then (pushed speech, whose clock starts with it).
         margin_ns: time to spare between a frame being ready and its turn.
         metrics: timers and counters of the stream.
         clock: paces.
@@ -75,6 +77,7 @@ class Graph:
     avatars: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     fps: int = 25
     from_start: bool = True
+    open_when_ready: bool = False
     margin_ns: int = FILE_MARGIN_NS
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = field(default_factory=MonotonicClock)
@@ -107,7 +110,8 @@ def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Gr
         control=partial(_serve_control, config) if config.endpoints.enabled else None,
         avatars=lambda: _avatars(config),
         fps=config.output.fps,
-        from_start=is_file or config.audio.source == "push",
+        from_start=is_file,
+        open_when_ready=config.audio.source == "push",
         margin_ns=FILE_MARGIN_NS if is_file else LIVE_MARGIN_NS,
     )
     loader = Loader(config)

@@ -45,15 +45,17 @@ class Listener:
 
     def run(self, stop: threading.Event) -> None:
         """Open and read until the voice ends or `stop` is set."""
-        source = self._source = self._graph.source()
-        while self._graph.from_start and not self._ready.wait(_POLL_S):
-            if stop.is_set():
-                return
+        graph = self._graph
+        if graph.open_when_ready and not self._wait(stop):
+            return
+        source = self._source = graph.source()
+        if graph.from_start and not self._wait(stop):
+            return
         while not stop.is_set():
             try:
                 chunk = source.read(_READ_SAMPLES, _POLL_S)
             except SourceTimeout:
-                self._graph.metrics.count("source_timeouts")
+                graph.metrics.count("source_timeouts")
                 continue
             except SourceClosed:
                 break
@@ -62,6 +64,13 @@ class Listener:
                 chunk = replace(chunk, samples=np.zeros_like(chunk.samples))
             self._ring.write(chunk)
         self._ring.close()
+
+    def _wait(self, stop: threading.Event) -> bool:
+        """Wait for the model; return False if `stop` comes first."""
+        while not self._ready.wait(_POLL_S):
+            if stop.is_set():
+                return False
+        return True
 
     def close(self) -> None:
         """Close the source, which wakes a reader that waits; idempotent."""

@@ -91,6 +91,18 @@ def test_live_voice_begins_now_not_with_what_was_captured_while_loading():
     assert first_heard_s > 0.25
 
 
+def test_pushed_speech_is_opened_only_when_the_model_is_ready_and_is_not_late_for_it():
+    sink = StandInSink()
+    graph = make_graph(sink, voice=ENDLESS, from_start=False, open_when_ready=True)
+    load, opened_after = graph.pipeline, []
+    graph.pipeline = lambda: (time.sleep(0.5), opened_after.append("loaded"), load())[2]
+    source = graph.source
+    graph.source = lambda: (opened_after.append("opened"), source())[1]
+    outcome = run(graph, seconds=2)
+    assert opened_after == ["loaded", "opened"]
+    assert outcome.status.latency_p50_ms < 450
+
+
 def test_optional_output_that_fails_to_open_is_told_and_the_rest_goes_on():
     good, bad = StandInSink("good"), StandInSink("bad", open_error="bad: no such camera.")
     messages: list[str] = []

@@ -50,20 +50,19 @@ def test_names_of_outputs_are_those_the_command_line_requires():
     assert set(OUTLETS) == {"zeromq", "preview", "recording", "camera", "voice_out"}
 
 
-def test_files_and_pushed_speech_are_heard_from_their_start_devices_from_now(
-    package_path, tmp_path
-):
+def test_files_are_heard_from_their_start_and_devices_from_now(package_path, tmp_path):
     voice = tmp_path / "voice.wav"
     voice.touch()
     for source, from_start, margin_ns in [
         ("mic", False, LIVE_MARGIN_NS),
         ("system", False, LIVE_MARGIN_NS),
         ("alsa_output.pci.monitor", False, LIVE_MARGIN_NS),
-        ("push", True, LIVE_MARGIN_NS),
+        ("push", False, LIVE_MARGIN_NS),
         (str(voice), True, FILE_MARGIN_NS),
     ]:
         graph = build_graph(configure(audio={"source": source}))
         assert (graph.from_start, graph.margin_ns) == (from_start, margin_ns), source
+        assert graph.open_when_ready == (source == "push")
 
 
 def test_missing_model_package_is_refused_at_once(tmp_path):

@@ -208,9 +208,8 @@ def cache_path(picture: Path, package: ModelPackage, options: ImportOptions) -> 
     Raises:
         AvatarError: a file cannot be read.
     """
-    digest = hashlib.sha256(
-        f"{AVATAR_VERSION} {package.name} {options.style} {options.face}".encode()
-    )
+    model = json.dumps(package.manifest["files"], sort_keys=True)  # with their checksums
+    digest = hashlib.sha256(f"{AVATAR_VERSION} {options.style} {options.face} {model}".encode())
     points = (options.landmarks, options.mouth_open_landmarks)
     others = (*points, options.mouth_open, options.eyes_closed)
     for file in (picture, *others):

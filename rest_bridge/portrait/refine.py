@@ -45,6 +45,8 @@ LEFT_EYE: Final = Part("eye", (36, 37, 38, 39, 40, 41), 40, 28)
 RIGHT_EYE: Final = Part("eye", (45, 44, 43, 42, 47, 46), 40, 28, mirrored=True)
 MOUTH: Final = Part("mouth", tuple(range(48, 66)), 52, 40)
 NUM_STAGES: Final = 2
+_PASSES: Final = (0, 1, 1)
+"""The fine stage looks twice: the first look centres it."""
 
 
 def refine_landmarks(picture: ByteArray, landmarks: Array, weights: Mapping[str, Array]) -> Array:
@@ -63,7 +65,7 @@ def refine_landmarks(picture: ByteArray, landmarks: Array, weights: Mapping[str,
         np.ascontiguousarray(picture[..., :3] * alpha + 160 * (1 - alpha)), cv2.COLOR_RGB2GRAY
     )
     out = landmarks.astype(np.float32).copy()
-    for stage in range(NUM_STAGES):
+    for stage in _PASSES:
         for part in (LEFT_EYE, RIGHT_EYE, MOUTH):
             affine = patch_affine(out, part)
             features = patch_features(cut_patch(grey, affine, part)[None])

@@ -87,21 +87,21 @@ _STATES = {"portrait": REST, "mouth_open": MOUTH_OPEN, "eyes_closed": EYES_CLOSE
 
 
 def save_picture(pixels: NDArray[np.uint8], path: Path) -> None:
-    """Write a PNG of at most 1.2 MB, with a palette only where the full colours would not fit.
+    """Write a PNG of at most 1.2 MB, with coarser colours only where it would not fit otherwise.
 
     Args:
         pixels: uint8 [H, W, 3 or 4], straight alpha.
         path: where to.
 
     Raises:
-        ValueError: even with 256 colours the picture is too large.
+        ValueError: even with 64 levels a channel the picture is too large.
     """
-    picture = Image.fromarray(pixels)
-    picture.save(path, optimize=True)
-    if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes; at most {_MAX_BYTES} are allowed."
-        )
+    for step in (1, 2, 3, 4):
+        coarse = pixels if step == 1 else np.round(pixels.astype(np.float32) / step) * step
+        Image.fromarray(np.clip(coarse, 0, 255).astype(np.uint8)).save(path, optimize=True)
+        if path.stat().st_size <= _MAX_BYTES:
+            return
+    raise ValueError(f"{path} has {path.stat().st_size} bytes; at most {_MAX_BYTES} are allowed.")
 
 
 def build_face(name: str, out: Path) -> Path:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-_TILE = 320
+_TILE = 272
 _GAP = 12
+_MAX_BYTES = 480_000
 
 
 def contact_sheet(faces: Path, target: Path) -> Path:
@@ -38,14 +39,17 @@ def contact_sheet(faces: Path, target: Path) -> Path:
         ground.putalpha(Image.fromarray(corners))
         sheet.paste(ground, (index * (_TILE + _GAP), 0))
     target.parent.mkdir(parents=True, exist_ok=True)
-    sheet.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.FLOYDSTEINBERG).save(
-        target, optimize=True
-    )
+    pixels = np.asarray(sheet).astype(np.float32)
+    for step in (1, 2, 3, 4, 6):
+        coarse = np.clip(np.round(pixels / step) * step, 0, 255).astype(np.uint8)
+        Image.fromarray(coarse).save(target, optimize=True)
+        if target.stat().st_size < _MAX_BYTES:
+            break
     return target
 
 
 def _ground(index: int) -> np.ndarray:
-    """A plain gradient behind what is cut out: uint8 [320, 320, 4]."""
+    """A plain gradient behind what is cut out: uint8 [tile, tile, 4]."""
     pairs = (((222, 230, 250), (176, 190, 232)), ((216, 240, 236), (150, 200, 200)))
     top, bottom = (np.array(c, np.float32) for c in pairs[index % 2])
     share = np.linspace(0, 1, _TILE, dtype=np.float32)[:, None, None]
@@ -56,7 +60,7 @@ def _ground(index: int) -> np.ndarray:
 
 def _rounded() -> np.ndarray:
     big = np.zeros((_TILE * 4, _TILE * 4), np.uint8)
-    radius, end = 80, _TILE * 4 - 1
+    radius, end = 72, _TILE * 4 - 1
     cv2.rectangle(big, (radius, 0), (end - radius, end), 255, -1)
     cv2.rectangle(big, (0, radius), (end, end - radius), 255, -1)
     for x in (radius, end - radius):

@@ -17,6 +17,11 @@ from rest_bridge.portrait.contours import LidCurves, LipCurves, box_points, samp
 from rest_bridge.portrait.raster import fill_outside
 from rest_bridge.types import Array, ByteArray
 
+_STYLE_PIXELS: Final = 40
+"""Pixels an eye distance at which the style is judged."""
+_FLAT_SHARE: Final = 0.13
+"""Measured: photos, renders and paintings 0.00 to 0.08 of the face without any gradient, flat
+drawings 0.18 to 0.36."""
 _UPPER_TEETH: Final = np.array([0.128, 0.226, 0.312, 0.375, 0.425], np.float32)
 """Outer edge of each upper tooth from the middle, as seen from the front."""
 _LOWER_TEETH: Final = np.array([0.083, 0.17, 0.25, 0.32, 0.38], np.float32)
@@ -82,8 +87,8 @@ def read_light(picture: ByteArray, landmarks: Array, eye_distance: float) -> Lig
 def detect_style(picture: ByteArray, landmarks: Array, eye_distance: float) -> Style:
     """Guess how a portrait was made from the statistics of its face.
 
-    Flat drawings have large areas of one colour between few edges; paintings lie between photos
-    and drawings and are treated like photos but for softer teeth.
+    Flat drawings have areas without any gradient between few edges. Paintings look like photos to
+    this measure, and photos' manner suits them; `painting` can be asked for.
 
     Args:
         picture: uint8 [N, N, 4].
@@ -93,15 +98,16 @@ def detect_style(picture: ByteArray, landmarks: Array, eye_distance: float) -> S
     Returns:
         The style.
     """
-    low = np.maximum(landmarks.min(0) - 0.1 * eye_distance, 0)
-    high = np.minimum(landmarks.max(0) + 0.1 * eye_distance, 1)
-    box = np.array([*low, *high], np.float32)
-    face = sample_picture(picture[..., :3], box_points(box, 128, 128))
-    step = np.abs(np.diff(face, axis=0))[:, :-1].max(-1) + np.abs(np.diff(face, axis=1))[:-1].max(
-        -1
-    )
-    flat = float((step < 2.0).mean())
-    return "drawn" if flat > 0.5 else "photo"
+    size = picture.shape[0]
+    low = (landmarks.min(0) * size).astype(int).clip(0, size - 4)
+    high = (landmarks.max(0) * size).astype(int).clip(low + 4, size)
+    face = np.ascontiguousarray(picture[low[1] : high[1], low[0] : high[0], :3])
+    scale = _STYLE_PIXELS / max(eye_distance * size, 1.0)
+    shape = [max(4, round(float(n) * scale)) for n in high - low]
+    face = cv2.resize(face, (shape[0], shape[1]), interpolation=cv2.INTER_AREA).astype(np.float32)
+    along = np.abs(np.diff(face, axis=1))[:-1].max(-1)
+    down = np.abs(np.diff(face, axis=0))[:, :-1].max(-1)
+    return "drawn" if float((np.maximum(along, down) < 2).mean()) > _FLAT_SHARE else "photo"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,11 +80,6 @@ class MediaClock:
             self._origin_ns += int(max(-limit, min(limit, step)))
             self._last_ns = captured_ns
 
-    def restart(self) -> None:
-        """Forget the origin, for a source that was opened anew."""
-        with self._lock:
-            self._origin_ns = None
-
     def at(self, media_ns: int) -> int:
         """Return the monotonic time of a media instant; the clock must have started."""
         with self._lock:

@@ -8,14 +8,14 @@ Shape letters: S samples, R capacity of the ring in samples.
 
 import threading
 from collections import deque
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
+from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, FloatArray, Frame
 
-_NS_PER_S: Final = 1_000_000_000
 Item = TypeVar("Item")
 
 
@@ -52,12 +52,6 @@ class SampleRing:
         """Samples written and not yet read."""
         with self._changed:
             return self._end - self._cursor
-
-    @property
-    def end(self) -> int:
-        """Index after the newest sample."""
-        with self._changed:
-            return self._end
 
     def write(self, chunk: AudioChunk) -> None:
         """Append a chunk; a jump ahead in its index is filled with silence.
@@ -175,7 +169,7 @@ class SampleRing:
         )
 
     def _captured_at(self, index: int) -> int:
-        return self._captured_ns - (self._end - 1 - index) * _NS_PER_S // self._rate_hz
+        return self._captured_ns - (self._end - 1 - index) * NS_PER_S // self._rate_hz
 
 
 class FrameQueue:

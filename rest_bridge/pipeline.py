@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import ConfigError
 from rest_bridge.features.activity import SpeechGate
 from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
@@ -42,8 +43,6 @@ from rest_bridge.types import (
     VoiceChunk,
 )
 
-NS_PER_S: Final = 1_000_000_000
-LATENT_NS: Final = LATENT_STRIDE * NS_PER_S // FRAME_RATE_HZ
 _HELD_SAMPLES: Final = 4 * VOICE_RATE_HZ
 _MOST_FLUSHED_BLOCKS: Final = 2000
 

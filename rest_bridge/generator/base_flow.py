@@ -12,6 +12,7 @@ Shape letters: K shapes, H/W cells, S samples along a curve.
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar
@@ -192,15 +193,18 @@ def to_local(origin: Array, along: Array, points: Array) -> Array:
     Args:
         origin: float32 [2].
         along: float32 [2].
-        points: float32 [..., 2].
+        points: float32 [H, W, 2] or [S, 2].
 
     Returns:
-        float32 [..., 2].
+        float32 of the same shape.
     """
     length = float(np.hypot(along[0], along[1]))
     unit = along / length
-    basis = np.array([[unit[0] / length, -unit[1]], [unit[1] / length, unit[0]]], np.float32)
-    return ((points - origin) @ basis).astype(np.float32)
+    basis = np.array([[unit[0] / length, unit[1] / length], [-unit[1], unit[0]]], np.float64)
+    shift = -basis @ np.asarray(origin, np.float64)
+    shape = points.shape if points.ndim == 3 else (1, *points.shape)
+    matrix = np.concatenate([basis, shift[:, None]], 1)
+    return cv2.transform(points.astype(np.float32).reshape(shape), matrix).reshape(points.shape)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> Array:

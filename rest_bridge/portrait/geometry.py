@@ -103,7 +103,7 @@ def head_field(
     depth = pivot[2] + (depth - pivot[2]) * relief
 
     weight = 1 - _smoothstep(0.05, 1.15, below_chin)
-    reach = (0.45, 1.8) if solid else (1.6, 3.5)
+    reach = (0.4, 1.3) if solid else (1.6, 3.5)
     weight = weight * (1 - _smoothstep(*reach, distance))
     if solid:
         margin = np.minimum(places, 1 - places).min(-1)

@@ -1,6 +1,27 @@
-"""Makes `python -m rest_bridge` the same as the `rest-bridge` command."""
+"""Where the `rest-bridge` command and `python -m rest_bridge` begin.
 
-from rest_bridge.cli import main
+Loads the program with Ctrl-C already meaning "end", not a traceback out of some import.
+"""
+
+import os
+import signal
+from types import FrameType
+from typing import NoReturn
+
+_INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Load the command line and run it."""
+    signal.signal(signal.SIGINT, _end_at_once)  # nothing is open yet
+    from rest_bridge import cli
+
+    cli.main()
+
+
+def _end_at_once(_signal: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(_INTERRUPTED)
+
 
 if __name__ == "__main__":
     main()

@@ -82,8 +82,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """Run the process's own command line and exit."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    code = run(sys.argv[1:])
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _interrupt)
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # `rest-bridge devices | head`: nobody is left to tell

@@ -33,6 +33,7 @@ class Portrait:
         backdrop: colours for `darkroom.backdrop`.
         looks: make-up.
         exposure: brightness.
+        saturation: strength of the colours.
         skin_gloss: factor on the shine of the skin.
         camera: framing.
         seed: of the background.
@@ -46,6 +47,7 @@ class Portrait:
     backdrop: tuple[str, str, str]
     looks: Looks = field(default_factory=Looks)
     exposure: float = 1.0
+    saturation: float = 1.0
     skin_gloss: float = 1.0
     camera: Camera = CAMERA
     seed: int = 1
@@ -168,6 +170,7 @@ PEOPLE = {
         ("#26343b", "#7f8f86", "#10171b"),
         looks=Looks(iris=(0.5, 0.36, 0.28), dye=(1.0, 1.0, 1.02), dye_share=0.9),
         exposure=1.2,
+        saturation=0.84,
         skin_gloss=0.38,
         camera=Camera(view_height_dm=3.25, offset_dm=(0.0, -0.25), distance_dm=15.0),
         seed=4,
@@ -274,7 +277,7 @@ class Sitting:
         picture = darkroom.spread_in_skin(layers, px_per_mm) + layers.rest
         behind = darkroom.backdrop(size, portrait.backdrop, portrait.seed, lights=portrait.lights)
         linear = picture + behind * (1 - layers.cover[..., None])
-        return darkroom.develop(linear, exposure=portrait.exposure)
+        return darkroom.develop(linear, exposure=portrait.exposure, saturation=portrait.saturation)
 
     def trace(
         self, state: FaceState, size: int, samples: int, top: int, bottom: int

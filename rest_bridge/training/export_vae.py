@@ -1,7 +1,8 @@
 """Exports the trained video VAE into the model package, or refuses if ONNX Runtime disagrees.
 
-Writes reference_encoder.onnx (once per avatar), decoder.onnx (every frame) and vae_encoder.onnx
-(video-driven use). Place in the flow: checkpoint of `training.vae` -> here -> model package.
+Writes reference_encoder.onnx (once per avatar), decoder.onnx (every frame) and, if asked for,
+vae_encoder.onnx (video-driven use). Place in the flow: checkpoint of `training.vae` -> here ->
+model package.
 """
 
 import argparse
@@ -113,13 +114,16 @@ def to_onnx(
     return buffer.getvalue()
 
 
-def export_vae(vae: VideoVae, scores: Mapping[str, float], package_dir: Path) -> None:
-    """Write the three graphs and the manifest's `decoder` section.
+def export_vae(
+    vae: VideoVae, scores: Mapping[str, float], package_dir: Path, *, with_encoder: bool = False
+) -> None:
+    """Write the graphs and the manifest's `decoder` section.
 
     Args:
         vae: in evaluation mode.
         scores: of the held-out set, kept in the manifest.
         package_dir: the model package.
+        with_encoder: also the motion encoder, which nothing at run time needs yet (6 MB).
     """
     torch.manual_seed(0)
     reference = torch.rand(1, 3, 128, 128)
@@ -140,8 +144,11 @@ def export_vae(vae: VideoVae, scores: Mapping[str, float], package_dir: Path) ->
             vae.reference_encoder, {"reference": reference}, FEATURES, dynamic=False
         ),
         "decoder.onnx": to_onnx(_Decoder(vae), decoder_inputs, ("correction",), dynamic=False),
-        "vae_encoder.onnx": to_onnx(_Encoder(vae), encoder_inputs, ("latent",), dynamic=True),
     }
+    if with_encoder:
+        graphs["vae_encoder.onnx"] = to_onnx(
+            _Encoder(vae), encoder_inputs, ("latent",), dynamic=True
+        )
     section = {
         "reference_size": 128,
         "flow_size": 64,
@@ -157,10 +164,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Export the video VAE into a model package.")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--package", type=Path, default=DEFAULT_PACKAGE)
+    parser.add_argument("--with-encoder", action="store_true")
     args = parser.parse_args()
     vae, scores = load_vae(args.checkpoint)
-    export_vae(vae, scores, args.package)
-    print(f"wrote reference_encoder, decoder, vae_encoder to {args.package}")
+    export_vae(vae, scores, args.package, with_encoder=args.with_encoder)
+    print(f"wrote the decoder to {args.package}")
 
 
 if __name__ == "__main__":

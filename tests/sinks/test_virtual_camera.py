@@ -86,6 +86,7 @@ def test_every_byte_of_every_frame_reaches_the_device(
 
 
 @needs_camera
+@pytest.mark.usefixtures("in_real_time")
 def test_the_last_frame_is_repeated_on_time_when_none_is_new(
     camera: VirtualCamera, device: FakeDevice
 ) -> None:
@@ -257,7 +258,7 @@ def test_a_picture_is_never_torn() -> None:
     done = threading.Event()
 
     def write() -> None:
-        for number in range(300):
+        for number in range(100):
             frames.put(np.full((256, 256, 4), number % 256, np.uint8))
             time.sleep(0.0005)
         done.set()

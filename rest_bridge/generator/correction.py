@@ -69,4 +69,4 @@ def _reference(avatar: Avatar, size: int) -> FloatArray:
     alpha = small[..., 3:].astype(np.float32) / 255
     colour = small[..., :3].astype(np.float32) / 255
     on_grey = colour * alpha + 0.5 * (1 - alpha)
-    return np.ascontiguousarray(on_grey.transpose(2, 0, 1)[None])
+    return np.ascontiguousarray(on_grey.transpose(2, 0, 1)[None], np.float32)

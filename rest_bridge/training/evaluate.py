@@ -24,8 +24,8 @@ import numpy as np
 from rest_bridge.avatar import Avatar
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.pipeline import Pipeline
-from rest_bridge.stages import load_stages
 from rest_bridge.rig import RIG_INDEX
+from rest_bridge.stages import load_stages
 from rest_bridge.training.speech_sources import is_held_out, read_manifest
 from rest_bridge.training.tracks import FaceTrack, LandmarkTracker, measure
 from rest_bridge.types import FRAME_RATE_HZ, VOICE_RATE_HZ, AudioChunk, ByteArray, FloatArray

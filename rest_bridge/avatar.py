@@ -21,7 +21,7 @@ from rest_bridge.errors import AvatarError
 from rest_bridge.types import Array, ByteArray, FloatArray
 
 AVATAR_FORMAT: Final = "rest_bridge-avatar"
-AVATAR_VERSION: Final = 1
+AVATAR_VERSION: Final = 2
 _MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 _MAX_CANVAS_PX: Final = 4096
 
@@ -83,6 +83,8 @@ class MouthLayer:
         inside_box: float32 [4] of the two pictures below.
         teeth: uint8 [H, W, 4], upper teeth and palate; does not move with the jaw.
         tongue: uint8 [H, W, 4], cavity, tongue and lower teeth; moves with the jaw.
+        own: uint8 [H, W, 4], what the portrait itself shows in its slightly open mouth, where that
+            is no teeth; fades as the mouth opens further. Transparent otherwise.
         shaded: whether the lips throw a shadow into the mouth (not in flat drawings).
         line: float32 [4]: red, green, blue (0..255) and width of the contour line of a drawn
             mouth; width 0 for none.
@@ -104,6 +106,7 @@ class MouthLayer:
     inside_box: FloatArray
     teeth: ByteArray
     tongue: ByteArray
+    own: ByteArray
     shaded: bool
     line: FloatArray
 
@@ -317,7 +320,7 @@ _PARTS: Final[dict[str, type[Any]]] = {
     "left_eye": EyeLayer,
     "right_eye": EyeLayer,
 }
-_PICTURES: Final = ("picture", "teeth", "tongue", "shut")
+_PICTURES: Final = ("picture", "teeth", "tongue", "own", "shut")
 
 
 def _restore(kind: type[Any], prefix: str, arrays: dict[str, Array]) -> Any:

@@ -35,6 +35,7 @@ class Expression:
         upper_line: float32 [S], t of the upper lip's edge over s = linspace(-1.3, 1.3, S).
         lower_line: float32 [S], t of the lower lip's edge; never above `upper_line`.
         opening: largest distance of the two lines, canvas units.
+        own_share: how much of what the portrait's open mouth shows is still seen, 0..1.
         portrait_opening: how much of the portrait's own opening is reached, 0..1.
         jaw_shift: float32 [2], displacement of tongue and lower teeth.
         teeth_shift: float32 [2], displacement of the upper teeth.
@@ -46,6 +47,7 @@ class Expression:
     upper_line: Array
     lower_line: Array
     opening: float
+    own_share: float
     portrait_opening: float
     jaw_shift: Array
     teeth_shift: Array
@@ -125,9 +127,10 @@ class BaseFlow:
         """
         mouth = self._mouth
         weights = arkit[self._shapes]
-        reached = 1.0
+        ratio = 1.0
         if self._rest_gap > 0:
-            reached = float(np.clip(mouth.gap_gain @ weights / self._rest_gap, 0, 1))
+            ratio = float(mouth.gap_gain @ weights) / self._rest_gap
+        reached = min(max(ratio, 0.0), 1.0)
         effective = np.append(weights - reached * mouth.rest, 1.0 - reached).astype(np.float32)
         flat = effective @ self._linear
         face, upper, lower, at_upper, at_lower = self._split(flat)
@@ -150,6 +153,7 @@ class BaseFlow:
             upper_line=upper_line,
             lower_line=lower_line,
             opening=float((lower_line - upper_line).max()),
+            own_share=min(max((1.8 - ratio) / 0.8, 0.0), 1.0),
             portrait_opening=reached,
             jaw_shift=effective[:-1] @ mouth.jaw_shift,
             teeth_shift=effective[:-1] @ mouth.teeth_shift,

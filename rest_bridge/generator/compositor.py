@@ -27,6 +27,8 @@ CORRECTION_CELLS: Final = 64
 _PART_BLUR_CELLS: Final = 4.0
 _MARGIN: Final = 0.15
 """Share of the canvas over which corrections fade out: shoulders are cut off there."""
+_MOVES: Final = (0.0008, 0.008)
+"""Base flow (canvas units) below which no correction counts, and from which all of it does."""
 _EDGE_PX: Final = 1.4
 _BORDER_CELLS: Final = 5
 
@@ -84,6 +86,9 @@ class Compositor:
         pixels_per_unit = scale * size_px
         self._portrait = _scaled(avatar.picture, FULL_BOX, pixels_per_unit)
         self._teeth = _scaled(avatar.mouth.teeth, avatar.mouth.inside_box, pixels_per_unit)
+        self._own: _Texture | None = None
+        if avatar.mouth.own[..., 3].any():
+            self._own = _scaled(avatar.mouth.own, avatar.mouth.inside_box, pixels_per_unit)
         self._tongue = _scaled(avatar.mouth.tongue, avatar.mouth.inside_box, pixels_per_unit)
         # ARKit's left is the person's, which is the picture's right.
         self._eyes = [
@@ -119,7 +124,8 @@ class Compositor:
         if correct is not None:
             # Added to the pose's part, so that lips and lids move with the face around them.
             base = self._whole(back, expression, self._correction_cells)
-            back = back + cv2.resize(self._beside_parts(correct(base), back), back.shape[:2])
+            correction = correct(base) * _moving(base)
+            back = back + cv2.resize(self._beside_parts(correction, back), back.shape[:2])
         motion = _Motion(back, forward, expression)
         moved = self._whole(back, expression, self._coarse)
         fine = cv2.resize(moved * self._gain, (self._size, self._size))
@@ -256,6 +262,10 @@ class Compositor:
             if self._mouth.gap > 0:  # the portrait's own teeth carry their own shadow
                 shade += (1 - shade) * expression.portrait_opening
             hollow[..., :3] *= shade[..., None]
+        if self._own is not None and expression.own_share > 0:
+            own = self._own.read(places).astype(np.float32) * np.float32(expression.own_share)
+            hollow *= 1 - own[..., 3:] / 255
+            hollow += own
         return hollow
 
 
@@ -276,6 +286,12 @@ def _covered_by(boxes: Sequence[Array], places: Array) -> Array:
         distance = np.sqrt((away**2).sum(-1))
         covered = np.maximum(covered, 1 - smoothstep(0.9, 1.25, distance))
     return covered
+
+
+def _moving(base: Array) -> Array:
+    """Return float32 [G, G, 1], 0 where the base flow rests: a still place stays still."""
+    distance = np.sqrt((base**2).sum(-1))
+    return cv2.GaussianBlur(smoothstep(*_MOVES, distance), (0, 0), 1.0)[..., None]
 
 
 def _coverage(distance: Array, size_px: int) -> Array:

@@ -292,6 +292,7 @@ def _mouth(
         inside_box=inside.box,
         teeth=inside.teeth,
         tongue=inside.tongue,
+        own=inside.own,
         shaded=style != "drawn",
         line=np.array([*light.line, width * eye_distance], np.float32),
     )

@@ -117,6 +117,7 @@ class MouthPictures:
     box: Array
     teeth: ByteArray
     tongue: ByteArray
+    own: ByteArray
 
 
 def paint_mouth(
@@ -153,9 +154,29 @@ def paint_mouth(
     else:
         teeth = _teeth(x / scale, y - upper_edge, pixel, light, style)
         tongue = _tongue(x / scale, y - lower_edge, pixel, light, style)
+    own = np.zeros((2, 2, 4))
     if lips.gap > 0:
-        teeth = _own_teeth(teeth, picture, lips, local, box, pixel * eye_distance)
-    return MouthPictures(box, _as_bytes(teeth), _as_bytes(tongue))
+        shown = _own_teeth(teeth, picture, lips, local, box, pixel * eye_distance)
+        if _shows_teeth(shown, lips, local, light):
+            teeth = shown
+        else:
+            own = shown
+    return MouthPictures(box, _as_bytes(teeth), _as_bytes(tongue), _as_bytes(own))
+
+
+def _shows_teeth(shown: Array, lips: LipCurves, local: Array, light: Light) -> bool:
+    """Say whether a fifth of the portrait's open mouth is pale and hardly coloured."""
+    s, t = local[..., 0], local[..., 1]
+    upper = np.interp(s, lips.places, lips.upper)
+    lower = np.interp(s, lips.places, lips.lower)
+    inside = (t > upper) & (t < lower) & (np.abs(s) < 0.8)
+    colours = shown[inside][:, :3]
+    if len(colours) == 0:
+        return False
+    brightness = colours.mean(1) / max(float(light.skin.mean()), 1.0)
+    colour = np.ptp(colours, axis=1) / np.maximum(colours.max(1), 1.0)
+    skin = float(np.ptp(light.skin) / max(float(light.skin.max()), 1.0))
+    return float(((brightness > 0.6) & (colour < 0.85 * skin + 0.05)).mean()) > 0.2
 
 
 def _row(x: Array, y: Array, edges: Array, bow: float, pixel: float) -> tuple[Array, Array, Array]:

@@ -20,7 +20,7 @@ EYES: Final = {"left": (36, 37, 38, 39, 40, 41), "right": (42, 43, 44, 45, 46, 4
 """Corner, upper two, corner, lower two (right to left), from the picture's left to its right."""
 BROWS: Final = {"left": (17, 18, 19, 20, 21), "right": (22, 23, 24, 25, 26)}
 _NUM_SAMPLES: Final = 33
-_CLOSED_GAP: Final = 0.056
+_CLOSED_GAP: Final = 0.1
 """Lips nearer than this (eye distances) count as closed: the landmarks are no better."""
 _SURELY_OPEN: Final = 0.14
 """Between the two the picture decides: teeth or darkness show, or only a line."""

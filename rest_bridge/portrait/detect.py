@@ -17,7 +17,7 @@ from rest_bridge.errors import AvatarError
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.types import Array, ByteArray, FloatArray
 
-SCORE_THRESHOLD: Final = 0.4
+SCORE_THRESHOLD: Final = 0.5
 """A heat-map value above it is a face; chosen on held-out pictures (training/LOG.md)."""
 _BESIDE_SCORE: Final = 0.7
 _BESIDE_SIZE: Final = 0.35

@@ -92,6 +92,8 @@ class Sampler:
         rng = self._rng
         scene = sample_background(rng, SCENE_PX)
         wanted = int(rng.choice(4, p=[0.28, 0.5, 0.13, 0.09]))
+        if wanted == 0 and rng.random() < 0.2:
+            scene = _grain(rng)
         if wanted == 0 or rng.random() < 0.25:
             for _ in range(rng.integers(1, 4)):
                 scene = self._distract(scene)
@@ -194,6 +196,16 @@ class Sampler:
         affine = np.concatenate([linear, (target - linear @ middle)[:, None]], 1)
         part = FacePicture(np.ascontiguousarray(piece), face.points, face.whole)
         return self._paste(scene, part, affine).astype(np.float32) / 255
+
+
+def _grain(rng: np.random.Generator) -> Array:
+    """Noise of cells of one to six pixels, grey or coloured: float32 [160, 160, 3]."""
+    cells = SCENE_PX // int(rng.integers(1, 7))
+    noise = rng.random((cells, cells, 1 if rng.random() < 0.4 else 3)).astype(np.float32)
+    noise = np.clip(0.5 + (noise - 0.5) * rng.uniform(0.3, 1), 0, 1)
+    noise = np.ascontiguousarray(np.broadcast_to(noise, (cells, cells, 3)))
+    how = (cv2.INTER_NEAREST, cv2.INTER_CUBIC)[rng.integers(2)]
+    return cv2.resize(noise, (SCENE_PX, SCENE_PX), interpolation=how).clip(0, 1)
 
 
 def body_below(scene: Array, square: Array, rng: np.random.Generator) -> Array:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from rest_bridge.inference.package import DEFAULT_PACKAGE
 from tests.support.pulse import in_real_time as in_real_time
@@ -19,6 +20,8 @@ WavWriter = Callable[..., Path]
 def pytest_configure(config: pytest.Config) -> None:
     """Keep numeric libraries to one thread: two cores are shared by everything a test starts."""
     del config
+    settings.register_profile("rest_bridge", deadline=None)  # machines are busy
+    settings.load_profile("rest_bridge")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 

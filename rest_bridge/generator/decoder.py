@@ -83,7 +83,7 @@ class FaceDecoder:
             latents: float32 [T, 16, 4, 4].
 
         Yields:
-            2T times uint8 [S, S, 4], as `render`.
+            ByteArray: 2T times uint8 [S, S, 4], as `render`.
         """
         for index, values in enumerate(self._space.to_rig(latents)):
             yield self._draw(values, latents[index // LATENT_STRIDE], index % LATENT_STRIDE)

@@ -18,14 +18,8 @@ from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_
 from rest_bridge.portrait.detect import DetectedFace, detect_faces, find_landmarks
 from rest_bridge.portrait.fit import FittedHead, fit_head
 from rest_bridge.portrait.geometry import SHAPES, face_field, head_field, mouth_sheets
-from rest_bridge.portrait.paint import (
-    Light,
-    detect_style,
-    lid_is_bare,
-    paint_mouth,
-    paint_shut_eye,
-    read_light,
-)
+from rest_bridge.portrait.paint import Light, detect_style, paint_mouth, read_light
+from rest_bridge.portrait.paint_eyes import lid_is_bare, paint_shut_eye
 from rest_bridge.portrait.pictures import read_picture
 from rest_bridge.portrait.refine import refine_landmarks
 from rest_bridge.portrait.supplied import use_eyes_closed, use_mouth_open
@@ -154,11 +148,7 @@ def _worth_choosing(faces: list[DetectedFace]) -> list[DetectedFace]:
 
 
 def _canvas(pixels: ByteArray, points: Array) -> tuple[ByteArray, Array, Array, float]:
-    """Cut a square around head and shoulders.
-
-    Returns:
-        Canvas, landmarks in canvas units, the canvas' corner in the picture and its scale.
-    """
+    """Cut a square around head and shoulders: canvas, its landmarks, its corner and its scale."""
     height, width = pixels.shape[:2]
     eyes = points[36:42].mean(0), points[42:48].mean(0)
     distance = float(np.linalg.norm(eyes[1] - eyes[0]))

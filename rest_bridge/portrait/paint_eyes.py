@@ -1,0 +1,170 @@
+"""Paints a portrait's eyes closed, in its own manner.
+
+Place in the flow: portrait, lid curves and light -> here -> `avatar.EyeLayer.shut`; once per
+portrait, at its own resolution. Photo and painting: a sheet of the skin around the eye, grain, the
+portrait's own darkest colour as lash line. Drawn: the drawing's own lash line pulled down, or flat
+fill and one line where hair hangs over the lid. Lengths in eye widths.
+Shape letters: H/W pixels of the painted part, S samples along a curve.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rest_bridge.avatar import Style
+from rest_bridge.portrait.contours import LidCurves, box_points, sample_picture
+from rest_bridge.portrait.paint import Light
+from rest_bridge.portrait.raster import fill_outside
+from rest_bridge.types import Array, ByteArray
+
+
+def paint_shut_eye(
+    picture: ByteArray, lids: LidCurves, light: Light, style: Style
+) -> tuple[Array, ByteArray]:
+    """Paint the portrait's eye with the lids closed.
+
+    Args:
+        picture: uint8 [N, N, 4].
+        lids: the eye's curves.
+        light: the portrait's light.
+        style: manner of painting.
+
+    Returns:
+        box float32 [4] and picture uint8 [H, W, 4].
+    """
+    corners = np.array([[s, t] for s in (-0.4, 1.4) for t in (
+        float(lids.top.min()) - 0.1, float(lids.bottom.max()) + 0.1)], np.float32)  # fmt: skip
+    width = float(np.linalg.norm(lids.axes.along))
+    placed = lids.axes.canvas(corners * [1, width])
+    box = np.concatenate([placed.min(0), placed.max(0)]).astype(np.float32)
+    canvas_px = picture.shape[0]
+    height_px, width_px = (round(float(n) * canvas_px) for n in
+                           (box[3] - box[1], box[2] - box[0]))  # fmt: skip
+    places = box_points(box, height_px, width_px)
+    local = lids.axes.local(places)
+    s, t = local[..., 0], local[..., 1] / width
+    curve = {n: np.interp(s, lids.places, getattr(lids, n)).astype(np.float32)
+             for n in ("upper", "lower", "closed", "top", "bottom")}  # fmt: skip
+    eye = _EyePlace(picture, lids, s, t, curve, 1 / (width * canvas_px), places)
+    if style != "drawn":
+        painted = _skin_lid(eye, light, style)
+    elif lid_is_bare(picture, lids, light):
+        painted = _flat_lid(eye)
+    else:
+        painted = _filled_lid(eye, light)
+    original = sample_picture(picture, places)
+    return box, _as_bytes(np.concatenate([painted, original[..., 3:]], -1))
+
+
+@dataclass(frozen=True, slots=True)
+class _EyePlace:
+    """Pixels around an eye in its own frame (units of its width) and its curves there."""
+
+    picture: ByteArray
+    lids: LidCurves
+    s: Array
+    t: Array
+    curve: dict[str, Array]
+    pixel: float
+    places: Array
+
+    def read(self, s: Array, t: Array, source: Array | None = None) -> Array:
+        """Read the portrait (or a version of it) at (s, t) -> [H, W, 3]."""
+        width = float(np.linalg.norm(self.lids.axes.along))
+        points = self.lids.axes.canvas(np.stack([s, t * width], -1))
+        return sample_picture(self.picture[..., :3] if source is None else source, points)
+
+
+def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
+    s, t, curve = eye.s, eye.t, eye.curve
+    upper, lower, closed = curve["upper"], curve["lower"], curve["closed"]
+    # Below the line: the lower lid, pushed up a little.
+    gain = (curve["bottom"] - lower) / np.maximum(curve["bottom"] - closed, 0.02)
+    below = eye.read(
+        s, np.where(t < curve["bottom"], curve["bottom"] - (curve["bottom"] - t) * gain, t)
+    )
+    # Above it: a smooth sheet hung between the skin all around the eye, so that no rim shows.
+    own = eye.read(s, t)
+    around = (t < upper - 0.17) | (t > lower + 0.13) | (s < -0.07) | (s > 1.07)
+    sigma = max(1.0, 0.05 / eye.pixel)
+    lid = cv2.GaussianBlur(fill_outside(own, around), (0, 0), sigma)
+    height = np.maximum(closed - curve["top"], 0.05)
+    v = np.clip((closed - t) / height, 0, 1)[..., None]
+    lid = lid * (1 + 0.06 * np.exp(-(((v - 0.35) / 0.22) ** 2)) - 0.1 * np.exp(-v / 0.1))
+    picture = eye.picture[..., :3].astype(np.float32)
+    detail = picture - cv2.GaussianBlur(picture, (0, 0), max(1.0, 0.35 * sigma))
+    lid = lid + 0.8 * eye.read(s, curve["bottom"] + 0.02 + 0.5 * (closed - t), detail)
+    kept = _smooth(0.08, 0.2, upper - t)[..., None]
+    lid = lid * (1 - kept) + own * kept
+    over = np.clip((closed - t) / eye.pixel + 0.5, 0, 1)[..., None]
+    out = below * (1 - over) + lid * over
+    # The lash line, in the portrait's own darkest colour, thickest in the outer half.
+    along = np.clip(s, 0, 1)
+    outer = along if eye.lids.axes.origin[0] > 0.5 else 1 - along
+    body = np.sin(np.pi * along).clip(0) ** 0.5 * (0.75 + 0.5 * outer) * ((s > 0) & (s < 1))
+    thick = 0.035 * body
+    away = np.abs(t - closed + 0.3 * thick)
+    line = np.exp(-((away / np.maximum(thick, 1e-4)) ** 2)) * np.minimum(1, body * 1.5)
+    shadow = 0.22 * np.exp(-(np.maximum(t - closed, 0) / 0.05)) * (t > closed) * body
+    out = out * (1 - shadow)[..., None]
+    strength = 0.88 if style == "photo" else 0.75
+    out = out * (1 - strength * line)[..., None] + light.line * (strength * line)[..., None]
+    return np.where(((s > -0.02) & (s < 1.02))[..., None], out, eye.read(s, t))
+
+
+def lid_is_bare(picture: ByteArray, lids: LidCurves, light: Light) -> bool:
+    """Say whether a drawing shows plain skin above the eye, so that it may be stretched.
+
+    Args:
+        picture: uint8 [N, N, 4].
+        lids: the eye's curves.
+        light: the portrait's light.
+
+    Returns:
+        False where hair hangs over the lid.
+    """
+    inside = (lids.places > 0.1) & (lids.places < 0.9)
+    width = float(np.linalg.norm(lids.axes.along))
+    share = np.linspace(0.15, 0.9, 9, dtype=np.float32)[:, None]
+    heights = lids.upper - 0.14 + share * (lids.top - lids.upper + 0.14)
+    local = np.stack(np.broadcast_arrays(lids.places, heights * width), -1)[:, inside]
+    colours = sample_picture(picture[..., :3], lids.axes.canvas(local))
+    return float((np.abs(colours - light.skin).max(-1) < 45).mean()) > 0.7
+
+
+def _filled_lid(eye: _EyePlace, light: Light) -> Array:
+    """Fill the eye with the drawing's skin and close it with one line in its own colour."""
+    s, t, curve = eye.s, eye.t, eye.curve
+    hide = np.clip((t - curve["upper"] + 0.07) / 0.03, 0, 1)
+    hide *= np.clip((curve["lower"] + 0.1 - t) / 0.03, 0, 1)
+    hide *= np.clip((s + 0.06) / 0.04, 0, 1) * np.clip((1.06 - s) / 0.04, 0, 1)
+    out = eye.read(s, t) * (1 - hide[..., None]) + light.skin * hide[..., None]
+    body = np.sin(np.pi * s.clip(0, 1)).clip(0) ** 0.4 * ((s > 0) & (s < 1))
+    thick = 0.04 * body
+    line = np.clip((thick - np.abs(t - curve["closed"] + thick)) / eye.pixel + 0.5, 0, 1)
+    line *= body > 0
+    return out * (1 - line[..., None]) + light.line * line[..., None]
+
+
+def _flat_lid(eye: _EyePlace) -> Array:
+    """Pull the drawing's own upper lash line, with its flat skin above, down over the eye."""
+    t, curve = eye.t, eye.curve
+    upper, lower, closed, top, bottom = (
+        curve[n] for n in ("upper", "lower", "closed", "top", "bottom")
+    )
+    band = np.minimum(0.18, 0.5 * (upper - top))
+    gain = (upper - band - top) / np.maximum(closed - band - top, 0.02)
+    above = np.where(t > closed - band, t - closed + upper, top + (t - top) * gain)
+    gain = (bottom - lower) / np.maximum(bottom - closed, 0.02)
+    source = np.where(t < closed, above, bottom - (bottom - t) * gain)
+    return eye.read(eye.s, np.where((t < top) | (t > bottom), t, source))
+
+
+def _as_bytes(picture: Array) -> ByteArray:
+    return np.ascontiguousarray(np.rint(np.clip(picture, 0, 255)).astype(np.uint8))
+
+
+def _smooth(low: float, high: float, value: Array) -> Array:
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)

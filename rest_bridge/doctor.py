@@ -123,6 +123,11 @@ def check_runtime(config: Config) -> Check:
         package = ModelPackage.load(
             Path(config.model.package) if config.model.package else None, verify=False
         )
+    except RestBridgeError:
+        return Check(
+            "onnx runtime", "fail", "not tried, as there is no model", "first see the model package"
+        )
+    try:
         graph = next(n for n in package.manifest["files"] if n.endswith(".onnx"))
         session = package.session(graph.removesuffix(".onnx"), provider=config.model.provider)
     except StopIteration:

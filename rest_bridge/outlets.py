@@ -120,6 +120,7 @@ def _camera(config: Config, _loader: Loader, _metrics: Metrics) -> Made:
         height=section.height,
         fps=section.fps,
         background=section.background,
+        fit=section.fit,
     )
     return sink, lambda: f"Camera: {sink.name}"
 

@@ -84,7 +84,12 @@ def main() -> int:
         return _answer(error=f"this system has no back end {options['backend']!r}, but {names}")
     planar = sys.platform == "linux"
     chosen = {key: options[key] for key in ("device", "backend") if options[key]}
-    fitter = FrameFitter(options["width"], options["height"], background=options["background"])
+    fitter = FrameFitter(
+        options["width"],
+        options["height"],
+        background=options["background"],
+        fit=options["fit"],
+    )
     picture = Picture(fitter, planar=planar)
     frames = CameraFrames(Path(options["frames"]), options["frame_width"], options["frame_height"])
     try:

@@ -20,7 +20,7 @@ import numpy as np
 from rest_bridge.errors import ConfigError, SinkError, SinkUnavailable
 from rest_bridge.sinks.camera_frames import CameraFrames
 from rest_bridge.sinks.camera_remedies import MISSING_EXTRA, camera_remedy
-from rest_bridge.sinks.convert import parse_background
+from rest_bridge.sinks.convert import Fit, parse_background
 from rest_bridge.types import Frame, FrameFormat
 
 _START_TIMEOUT_S: Final = 12.0
@@ -40,6 +40,7 @@ class VirtualCamera:
         height: of the camera, pixels, even.
         fps: of the camera.
         background: behind the face, see `convert.parse_background`.
+        fit: how the frame is put into the camera's shape.
     """
 
     policy: Literal["latest", "every"] = "latest"
@@ -53,6 +54,7 @@ class VirtualCamera:
         height: int = 720,
         fps: int = 30,
         background: str = "#00b140",
+        fit: Fit = "contain",
     ) -> None:
         self.name = "virtual camera"
         self._options: dict[str, Any] = {
@@ -62,6 +64,7 @@ class VirtualCamera:
             "height": height,
             "fps": fps,
             "background": background,
+            "fit": fit,
         }
         self._frames: CameraFrames | None = None
         self._size = (0, 0)

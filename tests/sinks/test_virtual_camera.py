@@ -105,6 +105,19 @@ def test_the_last_frame_is_repeated_on_time_when_none_is_new(
 
 
 @needs_camera
+def test_the_frame_fills_the_camera_where_that_is_asked_for(device: FakeDevice) -> None:
+    sink = VirtualCamera(width=320, height=180, background="#102030", fit="cover")
+    sink.open(FORMAT)
+    rgba = picture(3)
+    sink.send(make_frame(0, rgba=rgba))
+    wait_for(lambda: sink.num_sent - sink.num_repeated > 1)
+    sink.close()
+    fitter = FrameFitter(320, 180, background="#102030", fit="cover")
+    expected = to_i420(fitter.rgb(rgba)).tobytes()
+    assert device.records()[-1].data.tobytes() == expected
+
+
+@needs_camera
 def test_the_first_camera_is_found_without_a_name(device: FakeDevice) -> None:
     sink = VirtualCamera(width=64, height=64)
     sink.open(FORMAT)

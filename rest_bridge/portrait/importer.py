@@ -134,7 +134,9 @@ def _found_landmarks(
         )
     points, confidence = find_landmarks(rgb, faces[number - 1].box, package)
     if package.has("refine.npz"):
-        points = refine_landmarks(pixels, points, package.arrays("refine"))
+        # Halfway: their errors differ (eyes .028, .031, halfway .025 eye distances; mouth .036,
+        # .036, .030; 28 portraits that neither has seen).
+        points = (points + refine_landmarks(pixels, points, package.arrays("refine"))) / 2
     return points, confidence
 
 

@@ -34,7 +34,7 @@ from rest_bridge.types import Array
 _SAMPLES: Final = 9000
 _COMPONENTS: Final = 180
 _MIXTURES: Final = 900
-_SHIFT: Final = (0.075, 0.025)
+_SHIFT: Final = (0.045, 0.02)
 """Spread of the starting points of each stage, in eye distances."""
 _RIDGE: Final = 30.0
 

@@ -31,7 +31,7 @@ def start(path: Path, stage: str) -> subprocess.Popen[str]:
         ("live", signal.SIGINT, "live"),
         ("live", signal.SIGTERM, "live"),
         ("loading", signal.SIGINT, "loading"),
-        ("portrait", signal.SIGINT, "up"),
+        ("portrait", signal.SIGINT, "waiting"),
     ],
 )
 def test_signal_ends_the_daemon_within_two_seconds(tmp_path, stage, number, wait_for):

@@ -223,6 +223,8 @@ class VideoWriter:
     def close(self) -> None:
         """Write what the encoders still hold and finish the file; idempotent.
 
+        A file that never got a frame is removed: no player opens it.
+
         Raises:
             SinkError: the rest could not be written; what was written can be played.
         """
@@ -239,6 +241,8 @@ class VideoWriter:
         self._finish()
         if self._file.error is not None:
             raise self._failure(self._file.error)
+        if self._last_ticks < 0 and not self._next_sample:
+            self.path.unlink(missing_ok=True)  # a video without a frame is no video
 
     def _add_video(self, kind: _Container, fmt: FrameFormat) -> VideoStream:
         stream: VideoStream = self._container.add_stream(  # type: ignore[assignment]
@@ -316,6 +320,11 @@ class VideoWriter:
             return SinkError(
                 "The disk is full, so the recording ended; what was written can be played. Free "
                 f"some space or record to another disk: {self.path}"
+            )
+        if getattr(error, "errno", None) == errno.EFBIG:
+            return SinkError(
+                "The disk takes no larger file, so the recording ended; what was written can be "
+                f"played. Record in shorter pieces or to another disk: {self.path}"
             )
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return SinkError(

@@ -17,6 +17,7 @@ from tests.support.standins import StandInSource, standin_stages
 
 
 def never() -> None:
+    print("waiting", flush=True)  # noqa: T201 - the test reads it
     threading.Event().wait()
 
 
@@ -37,7 +38,6 @@ def main() -> None:
         graph,
         on_status=lambda s: print(s.phase, s.presented, flush=True),  # noqa: T201 - the test reads it
     )
-    print("up", flush=True)  # noqa: T201
     outcome = daemon.run()
     print("interrupted" if outcome.interrupted else "ended", flush=True)  # noqa: T201
 

@@ -32,6 +32,8 @@ Progress = Callable[[str, float], None]
 _EYE_SHARE: Final = 0.2
 """Distance of the eyes as a share of the canvas, where the picture is large enough."""
 _EYE_LINE: Final = 0.42
+_MOST_RAISED: Final = 0.08
+"""Share of the canvas by which it may be raised so that shoulders reach its lower edge."""
 _MAX_CANVAS_PX: Final = 1536
 _MIN_EYE_DISTANCE_PX: Final = 12.0
 
@@ -167,6 +169,8 @@ def _canvas(pixels: ByteArray, points: Array) -> tuple[ByteArray, Array, Array, 
     corner = middle - np.array([0.5, _EYE_LINE]) * side
     if not has_alpha:
         corner = np.clip(corner, 0, np.array([width, height]) - side)
+    elif pixels[-1, :, 3].any():  # cut off by the picture's edge: let the canvas end there too
+        corner[1] = min(corner[1], max(height - side, corner[1] - _MOST_RAISED * side))
     canvas_px = int(np.clip(round(side), 64, _MAX_CANVAS_PX))
     scale = canvas_px / side
     whole = np.round(corner)

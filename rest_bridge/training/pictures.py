@@ -21,7 +21,7 @@ from rest_bridge.types import VOICE_RATE_HZ, ByteArray, FloatArray
 BACKDROP: Final = ((58, 48, 44), (122, 96, 84))
 """Top and bottom colour behind transparent faces (BGR)."""
 SECONDS: Final = 12.0
-HERO_PX: Final = 320
+HERO_PX: Final = 240
 TILE_PX: Final = 200
 JPEG_QUALITY: Final = 88
 
@@ -35,23 +35,31 @@ def on_backdrop(rgba: ByteArray) -> ByteArray:
     return np.rint(mixed).astype(np.uint8)
 
 
+def spoken_frame(rig: FloatArray) -> int:
+    """Return the frame with the widest lips and open eyes; rig float32 [F, 58]."""
+    open_eyes = rig[:, RIG_INDEX["eyeBlinkLeft"]] < 0.2
+    return int((rig_aperture(rig) * open_eyes).argmax())
+
+
+def blink_frame(rig: FloatArray) -> int:
+    """Return the frame with the most closed lids; rig float32 [F, 58]."""
+    return int(rig[:, RIG_INDEX["eyeBlinkLeft"]].argmax())
+
+
 def telling_frames(rig: FloatArray, count: int) -> list[int]:
-    """Choose frames that show the range: wide open, shut lips, a blink, then evenly spaced ones.
+    """Choose a wide mouth, a blink and evenly spaced frames between them, in order of time.
 
     Args:
         rig: float32 [F, 58].
         count: how many.
     """
-    gap, lids = rig_aperture(rig), rig[:, RIG_INDEX["eyeBlinkLeft"]]
-    round_lips = rig[:, RIG_INDEX["mouthFunnel"]] + rig[:, RIG_INDEX["mouthPucker"]]
-    open_eyes = np.where(lids < 0.2, 1.0, 0.0)
-    first = [
-        int((gap * open_eyes).argmax()),
-        int(lids.argmax()),
-        int((round_lips * open_eyes * (gap > 0.05)).argmax()),
-    ]
-    rest = np.linspace(len(rig) * 0.1, len(rig) - 1, max(0, count - len(first)))
-    return sorted({*first, *(int(i) for i in rest)})[:count]
+    chosen = {spoken_frame(rig), blink_frame(rig)}
+    evenly = np.linspace(0, len(rig) - 1, 4 * count).round().astype(int)
+    step = np.random.default_rng(0).permutation(len(evenly))
+    for place in step:
+        if len(chosen) < count:
+            chosen.add(int(evenly[place]))
+    return sorted(chosen)
 
 
 def sheet(pictures: Sequence[ByteArray], columns: int, tile_px: int) -> ByteArray:
@@ -72,15 +80,16 @@ def main() -> None:
     voice = read_voice(built_in_voice())[: int(SECONDS * VOICE_RATE_HZ)]
     args.images.mkdir(parents=True, exist_ok=True)
     args.sheets.mkdir(parents=True, exist_ok=True)
-    hero: list[ByteArray] = []
+    hero: list[list[ByteArray]] = []
     for row, name in enumerate(built_in_faces()):
         rgba, rig = drive(package, load_avatar(name, package), voice, size_px=512, seed=row)
         shown = [on_backdrop(rgba[i]) for i in telling_frames(rig, 16)]
         path = args.sheets / f"{name}.jpg"
         cv2.imwrite(str(path), sheet(shown, 8, TILE_PX), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        hero += [on_backdrop(rgba[i]) for i in telling_frames(rig, 3)]
+        hero.append([on_backdrop(rgba[i]) for i in (spoken_frame(rig), blink_frame(rig))])
         print(f"{name}: {len(rgba)} frames, {path}", flush=True)
-    picture = sheet(hero, 6 if len(hero) % 6 == 0 else 3, HERO_PX)
+    rows = [tile for row in zip(*hero, strict=True) for tile in row]
+    picture = sheet(rows, len(hero), HERO_PX)
     cv2.imwrite(str(args.images / "hero.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 

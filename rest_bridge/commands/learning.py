@@ -20,10 +20,14 @@ _TRAINING: Final = "rest_bridge.training"
 
 STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "train": {
+        "latent-space": (f"{_TRAINING}.latent_space",),
         "head": (f"{_TRAINING}.head_model",),
+        "faces-data": (f"{_TRAINING}.faces_data",),
+        "face-pools": (f"{_TRAINING}.face_pools",),
         "detector": (f"{_TRAINING}.landmarks", "detector"),
         "landmarks": (f"{_TRAINING}.landmarks", "landmarks"),
-        "faces-data": (f"{_TRAINING}.faces_data",),
+        "refine": (f"{_TRAINING}.landmark_refiner",),
+        "base-flows": (f"{_TRAINING}.base_flows",),
         "vae": (f"{_TRAINING}.vae",),
         "speech-data": (_TRAINING, "speech-data"),
         "speech": (_TRAINING, "speech"),

@@ -80,7 +80,7 @@ def import_portrait(
     points, confidence = _landmarks(pixels, package, landmarks, face, picture)
     canvas, points, corner, scale = _canvas(pixels, points)
     report("fitting the head", 0.3)
-    avatar = _assemble(canvas, points, confidence, package, style, picture.name, report)
+    avatar = assemble(canvas, points, confidence, package, style, picture.name, report)
     if mouth_open is not None:
         other = _cut(_same_size(mouth_open, pixels), corner, scale, len(canvas))
         known = mouth_open_landmarks
@@ -209,7 +209,7 @@ def _cut(pixels: ByteArray, corner: Array, scale: float, canvas_px: int) -> Byte
     return np.rint(np.clip(np.concatenate([colour, alpha], -1), 0, 255)).astype(np.uint8)
 
 
-def _assemble(
+def assemble(
     canvas: ByteArray,
     points: Array,
     confidence: Array | None,
@@ -218,6 +218,20 @@ def _assemble(
     source: str,
     report: Progress,
 ) -> Avatar:
+    """Make the avatar of a canvas whose landmarks are known.
+
+    Args:
+        canvas: uint8 [N, N, 4].
+        points: float32 [66, 2], canvas units.
+        confidence: float32 [66] of the points; all alike if None.
+        package: with head.npz.
+        style: guessed if None.
+        source: file name of the portrait.
+        report: called as the work goes on.
+
+    Returns:
+        The avatar.
+    """
     canvas_px = len(canvas)
     eye_distance = float(np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0)))
     fitted = fit_head(points * canvas_px, package.arrays("head"), confidence)

@@ -17,7 +17,7 @@ import numpy as np
 from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow
 from rest_bridge.generator.fields import grid_points, read_field
 from rest_bridge.inference.package import ModelPackage
-from rest_bridge.portrait.importer import _assemble
+from rest_bridge.portrait.importer import assemble
 from rest_bridge.training.faces_data import FLOW_SIZE
 from rest_bridge.types import Array, ByteArray, FloatArray
 
@@ -67,7 +67,7 @@ def sample_flows(
     del alpha  # pictures of the training set have a background, like most portraits
     canvas = np.concatenate([reference, np.full((*reference.shape[:2], 1), 255, np.uint8)], -1)
     canvas = cv2.resize(canvas, (256, 256), interpolation=cv2.INTER_CUBIC)
-    base = BaseFlow(_assemble(canvas, landmarks, None, package, "photo", "sample", lambda *_: None))
+    base = BaseFlow(assemble(canvas, landmarks, None, package, "photo", "sample", lambda *_: None))
     flows = [whole_flow(base, frame[:6] - rig_ref[:6], frame[6:]) for frame in rig]
     return np.stack(flows).astype(np.float16)
 

@@ -64,6 +64,25 @@ def test_frames_leave_at_the_pace_of_the_voice():
     assert measured == pytest.approx(40_000_000, rel=0.1)
 
 
+def test_one_hiccup_does_not_stop_the_pictures_for_good():
+    sink = StandInSink()
+    stages = standin_stages(lookahead_ms=40)
+    draw = stages.decoder.decode
+    calls = []
+
+    def decode(latents: np.ndarray):
+        calls.append(None)
+        if len(calls) == 20:  # 6 are the rehearsal's; then one chunk takes far too long
+            time.sleep(0.45)
+        yield from draw(latents)
+
+    stages.decoder.decode = decode
+    run(make_graph(sink, voice=ENDLESS, stages=stages), seconds=4)
+    repeated = [frame.repeated for frame in sink.frames]
+    assert any(repeated[15:])
+    assert not any(repeated[-25:])
+
+
 def test_still_portrait_is_out_before_the_model_is_loaded():
     sink = StandInSink()
     graph = make_graph(sink)

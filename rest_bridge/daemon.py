@@ -188,6 +188,7 @@ class Daemon:
         self._stop.set()
         self._ring.close()
         self._queue.close(discard=True)
+        self._join("start")  # else it opens outputs that nobody closes any more
         closers: list[Callable[[], object]] = [
             part.close for part in (self._listener, self._control) if part is not None
         ]
@@ -232,6 +233,8 @@ class Daemon:
         self._spawn("worker", lambda: self._worker.run(self._stop))
         self._spawn("source", lambda: self._listener.run(self._stop))
         still = graph.still()
+        if self._stop.is_set():
+            return
         height, width = still.shape[:2]
         fmt = FrameFormat(width, height, graph.fps)
         outlets = graph.outlets()
@@ -260,7 +263,8 @@ class Daemon:
 
     def _open(self, outlet: Outlet, runner: SinkRunner) -> None:
         try:
-            runner.start()
+            if not runner.start():
+                return
         except SinkError as error:
             if outlet.required:
                 raise

@@ -100,23 +100,29 @@ class SinkRunner:
         self._error: SinkError | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink-{sink.name}", daemon=True)
 
-    def start(self, timeout_s: float = 15.0) -> None:
+    def start(self, timeout_s: float = 15.0) -> bool:
         """Open the sink and start feeding it.
 
         Args:
             timeout_s: how long the sink may take to open.
 
+        Returns:
+            False if it was closed before, and nothing was opened.
+
         Raises:
             SinkUnavailable: the sink cannot be opened; the message names the remedy.
             SinkError: the sink took longer than `timeout_s`.
         """
-        self._thread.start()
         with self._changed:
+            if self._closing:
+                return False
+            self._thread.start()
             if not self._changed.wait_for(lambda: self._state != "new", timeout_s):
                 self._closing = True
                 raise SinkError(f"{self._sink.name}: did not open within {timeout_s:.0f} s")
             if self._error is not None:
                 raise self._error
+        return True
 
     def offer(self, frame: Frame) -> None:
         """Queue a frame; never blocks. After a failure or `close` it does nothing.

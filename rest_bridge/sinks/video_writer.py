@@ -238,11 +238,12 @@ class VideoWriter:
                 self._mux(self._audio, None)
         except FFmpegError as error:
             self._file.fail(error)
+        failed_before = self._file.error is not None
         self._finish()
-        if self._file.error is not None:
-            raise self._failure(self._file.error)
-        if self._last_ticks < 0 and not self._next_sample:
+        if self._last_ticks < 0 and not self._next_sample and not failed_before:
             self.path.unlink(missing_ok=True)  # a video without a frame is no video
+        elif self._file.error is not None:
+            raise self._failure(self._file.error)
 
     def _add_video(self, kind: _Container, fmt: FrameFormat) -> VideoStream:
         stream: VideoStream = self._container.add_stream(  # type: ignore[assignment]

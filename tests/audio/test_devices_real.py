@@ -31,6 +31,9 @@ def assert_continuous(chunks: list[AudioChunk]) -> None:
     assert [c.first_index - chunks[0].first_index for c in chunks] == [
         BLOCK * number for number in range(len(chunks))
     ]
+
+
+def assert_timed(chunks: list[AudioChunk]) -> None:
     # Capture times follow the sample index, give or take what a busy machine delays.
     times = np.array([chunk.captured_ns for chunk in chunks]) / 1e6
     drift = times - times[0] - 10.0 * np.arange(len(chunks))
@@ -54,6 +57,7 @@ def assert_hears(source: AudioSource, pulse: PulseAudio, sink: str, tone_hz: flo
         player.kill()
         player.wait()
     assert_continuous(heard)
+    assert_timed(chunks)  # of the part with the tone: before it the device may have been away
 
 
 def test_default_microphone_hears_a_tone(pulse: PulseAudio) -> None:

@@ -381,3 +381,11 @@ def test_a_new_stream_is_appended_behind_the_old_one(tmp_path: Path) -> None:
     recorder.close()
     assert [round(t * 1000) for t, _ in read_pictures(path)] == [i * 40 for i in range(10)]
     assert len(read_voice(path)) == 10 * SAMPLES_PER_FRAME
+
+
+@pytest.mark.parametrize("ending", ["mp4", "webm", "mov"])
+def test_a_recording_that_never_got_a_frame_leaves_no_file(tmp_path: Path, ending: str) -> None:
+    recorder = Recorder(tmp_path / f"x.{ending}")
+    recorder.open(FrameFormat(64, 64, 25))
+    recorder.close()
+    assert not list(tmp_path.iterdir())

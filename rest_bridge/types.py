@@ -81,6 +81,27 @@ class RigFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameTimes:
+    """When a frame passed the stages of the generator, all on `time.monotonic_ns`.
+
+    Attributes:
+        chunk_ns: media time from this frame's end to the end of its chunk.
+        heard_ns: the newest sample that the chunk was made from was captured.
+        begun_ns: work began on the samples that completed the chunk.
+        encoded_ns: the chunk's audio tokens were there.
+        moved_ns: the chunk's motion was there.
+        drawn_ns: the picture was there.
+    """
+
+    chunk_ns: int
+    heard_ns: int
+    begun_ns: int
+    encoded_ns: int
+    moved_ns: int
+    drawn_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One video image with everything that belongs to its instant.
 
@@ -94,6 +115,10 @@ class Frame:
         stream_id: random name of this stream; changes with every start.
         epoch: grows by one whenever the stream is flushed.
         repeated: the picture repeats the previous one because no new one was in time.
+        tier: in which tier of effort it was generated (`tiers.TIERS`).
+        avatar_id: whose face it is (a hash, no file name).
+        times: when it passed the generator's stages; None where nothing was generated.
+        presented_ns: monotonic time at which it was handed to the outputs; 0 before.
     """
 
     index: int
@@ -105,6 +130,10 @@ class Frame:
     stream_id: str = ""
     epoch: int = 0
     repeated: bool = False
+    tier: str = ""
+    avatar_id: str = ""
+    times: FrameTimes | None = None
+    presented_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from rest_bridge.errors import ConfigError
+from rest_bridge.generator.conditions import FIRST_CONDITION_NAMES, fit_rows, known_columns
 from rest_bridge.generator.sampler import euler_step, schedule
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.state import ArraySpec, StateSpec
@@ -40,7 +41,8 @@ class MotionGenerator:
                 the package's choice if None.
 
         Raises:
-            PackageError: the package has no DiT, or ONNX Runtime is missing.
+            PackageError: the package has no DiT or wants unknown conditions, or ONNX Runtime is
+                missing.
             ConfigError: `num_steps` or `temperature` is out of range.
         """
         section = package.section("dit")
@@ -53,6 +55,7 @@ class MotionGenerator:
         heat = float(section["temperature"]) if temperature is None else temperature
         if not 0.0 <= heat <= 1.0:
             raise ConfigError(f"generator.temperature = {heat} is not possible; choose 0 to 1.")
+        self._columns = known_columns(section.get("conditions", FIRST_CONDITION_NAMES))
         self._temperature = np.float32(heat)
         self._schedule = schedule(steps)
         self._session = package.session("dit")
@@ -89,7 +92,8 @@ class MotionGenerator:
 
         Args:
             audio_tokens: float32 [T, 2, D], T at most `max_chunk_latents`.
-            conditions: float32 [T, C], from `LifePlanner.plan`.
+            conditions: float32 [T, len(CONDITION_NAMES)], from `LifePlanner.plan`; what the
+                package does not take is left out.
             state: from `initial_state` or the previous call; left untouched.
             noise: float32 [T, 16, 4, 4], standard normal.
 
@@ -105,7 +109,7 @@ class MotionGenerator:
         num_latents = len(audio_tokens)
         inputs = {
             "audio": audio_tokens[None],
-            "conditions": conditions[None],
+            "conditions": fit_rows(conditions, self._columns)[None],
             "position": position,
             **{a.name: state[a.name] for a in self._graph_spec.arrays},
         }

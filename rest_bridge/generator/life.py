@@ -9,17 +9,18 @@ about 50 ms, mostly back to the viewer. Head: smooth wandering with the spread o
 Ornstein-Uhlenbeck process. Shape letters: T latent frames; F = 2T video frames.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from rest_bridge.generator.conditions import condition_rows
+from rest_bridge.generator.conditions import STYLE, condition_rows
+from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.types import FRAME_RATE_HZ, LATENT_STRIDE, FloatArray
 
 _BLINK_CELL_S: Final = 3.7
 _CLOSING_S, _SHUT_S, _OPENING_S = 0.08, 0.04, 0.16
+_MOST_BLINK_RATE: Final = 3
 _GAZE_CELL_S: Final = 1.7
 _SACCADE_S: Final = 0.05
 _SWAY_CELLS_S: Final = (3.1, 1.3)
@@ -27,25 +28,6 @@ _SWAY_SHARES: Final = (1.0, 0.35)
 _SWAY_DEG: Final = (3.6, 2.0, 1.8)
 """Standard deviations of the knots of yaw, pitch and roll, in degrees."""
 _BLINK_STREAM, _GAZE_STREAM, _SWAY_STREAM = 1, 2, 16
-
-
-@dataclass(frozen=True, slots=True)
-class Steering:
-    """What a person or a hotkey may set.
-
-    Attributes:
-        smile: 0..1.
-        brow: -1 frown..1 raised.
-        amount: of head motion and accents; 1 is normal, 0 still, 2 vivid.
-        gaze: (x, y), -1..1, x to the image's right, y up; None lets the eyes wander.
-        style: a name of `conditions.STYLES`; None is the mixture of all.
-    """
-
-    smile: float = 0.0
-    brow: float = 0.0
-    amount: float = 1.0
-    gaze: tuple[float, float] | None = None
-    style: str | None = None
 
 
 class LifePlanner:
@@ -60,41 +42,55 @@ class LifePlanner:
         self._seed = seed & 0xFFFF_FFFF_FFFF_FFFF
 
     def plan(
-        self, first_latent: int, num_latents: int, steering: Steering | None = None
+        self,
+        first_latent: int,
+        num_latents: int,
+        steering: Steering | SteeringRamp | None = None,
     ) -> FloatArray:
         """Return the condition rows of a latent chunk.
 
         Args:
             first_latent: index of its first latent frame since the start of the stream.
             num_latents: how many.
-            steering: wishes of the user.
+            steering: wishes of the user: constant, or changing with stream time.
 
         Returns:
             float32 [T, len(CONDITION_NAMES)].
         """
-        wish = steering or Steering()
+        ramp = steering if isinstance(steering, SteeringRamp) else SteeringRamp.steady(steering)
         first_frame = first_latent * LATENT_STRIDE
         frames = np.arange(first_frame, first_frame + num_latents * LATENT_STRIDE)
         times_s = (frames + 0.5) / FRAME_RATE_HZ
+        wishes, slow = ramp.at(times_s), ramp.at(times_s.reshape(-1, LATENT_STRIDE).mean(1))
         gaze = self.gaze(times_s)
-        if wish.gaze is not None:
-            gaze = np.broadcast_to(np.array(wish.gaze, np.float32), gaze.shape)
+        gaze += (wishes.gaze - gaze) * wishes.gaze_share[:, None]
         sway = self.sway_deg(times_s).reshape(num_latents, LATENT_STRIDE, 3).mean(1)
-        return condition_rows(
-            blink=self.blink(times_s),
+        rows = condition_rows(
+            blink=self.blink(times_s, ramp),
             gaze=gaze,
-            slow_pose_deg=sway * wish.amount,
-            smile=wish.smile,
-            brow=wish.brow,
-            amount=wish.amount,
-            style=wish.style,
+            slow_pose_deg=sway * slow.head_motion[:, None],
+            smile=slow.smile,
+            brow=slow.brow,
+            amount=slow.head_motion,
+            emotions=slow.emotions,
         )
+        rows[:, STYLE] = slow.style
+        return rows
 
-    def blink(self, times_s: npt.NDArray[np.float64]) -> FloatArray:
-        """Return the lid closure (0 open .. 1 shut) at each time; float32 [F]."""
+    def blink(
+        self, times_s: npt.NDArray[np.float64], steering: SteeringRamp | None = None
+    ) -> FloatArray:
+        """Return the lid closure (0 open .. 1 shut) at each time; float32 [F].
+
+        Args:
+            times_s: float64 [F], increasing.
+            steering: its blink rate, when a blink begins, decides whether it takes place.
+        """
         closure = np.zeros(len(times_s))
         for cell in _cells(times_s, _BLINK_CELL_S, before=1):
-            for start_s in self._blinks_of(cell):
+            for start_s, least_rate in self._blinks_of(cell):
+                if _rate_at(steering, start_s) <= least_rate:
+                    continue
                 closing = (times_s - start_s) / _CLOSING_S
                 opening = (start_s + _CLOSING_S + _SHUT_S + _OPENING_S - times_s) / _OPENING_S
                 closure = np.maximum(closure, _smoothstep(np.minimum(closing, opening)))
@@ -123,13 +119,19 @@ class LifePlanner:
                 out[here] += share * _catmull_rom(knots, place[here] - cell)
         return (out * np.array(_SWAY_DEG)).astype(np.float32)
 
-    def _blinks_of(self, cell: int) -> list[float]:
+    def _blinks_of(self, cell: int) -> list[tuple[float, float]]:
+        """Return (start_s, rate above which it takes place) of each blink that a cell may hold."""
         rng = self._rng(_BLINK_STREAM, cell)
         start_s = (cell + float(rng.uniform(0.08, 0.9))) * _BLINK_CELL_S
-        kind = float(rng.random())
+        kind, least_rate = float(rng.random()), float(rng.random())
+        places = (cell + rng.uniform(0.08, 0.9, _MOST_BLINK_RATE - 1)) * _BLINK_CELL_S
+        rates = np.arange(1, _MOST_BLINK_RATE) + rng.random(_MOST_BLINK_RATE - 1)
+        more = [(float(place), float(rate)) for place, rate in zip(places, rates, strict=True)]
         if kind < 0.06:
-            return []
-        return [start_s, start_s + 0.36] if kind > 0.88 else [start_s]
+            return more
+        if kind > 0.88:
+            more.append((start_s + 0.36, least_rate))
+        return [(start_s, least_rate), *more]
 
     def _saccade_of(self, cell: int) -> tuple[float, npt.NDArray[np.float64]]:
         rng = self._rng(_GAZE_STREAM, cell)
@@ -148,6 +150,12 @@ class LifePlanner:
         place = int(cell) & 0xFFFF_FFFF_FFFF
         bits = np.random.Philox(key=[self._seed, stream], counter=[0, 0, 0, place])
         return np.random.Generator(bits)
+
+
+def _rate_at(steering: SteeringRamp | None, time_s: float) -> float:
+    if steering is None:
+        return 1.0
+    return float(steering.at(np.array([time_s])).blink_rate[0])
 
 
 def _cells(times_s: npt.NDArray[np.float64], cell_s: float, *, before: int) -> range:

@@ -34,7 +34,7 @@ class DitConfig:
     num_heads: int = 6
     feed_forward: int = 576
     audio_width: int = 96
-    num_conditions: int = 21
+    num_conditions: int = 25
     window: int = 6
 
     @property

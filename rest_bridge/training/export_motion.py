@@ -151,7 +151,7 @@ def export_motion(
                 "temperature": temperature,
                 "window": config.window,
                 "max_chunk_latents": MAX_CHUNK_LATENTS,
-                "conditions": list(CONDITION_NAMES),
+                "conditions": list(CONDITION_NAMES[: config.num_conditions]),
                 "config": {k: list(v) if isinstance(v, tuple) else v
                            for k, v in config.to_dict().items()},
                 "state": dit_state_spec(config).to_manifest(),

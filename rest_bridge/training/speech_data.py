@@ -140,11 +140,9 @@ def _vary(batch: Batch, rng: np.random.Generator) -> Batch:
         rig, reference = mirror_rig(rig), mirror_rig(reference)
         for name in ("gazeX0", "gazeX1", "yaw", "roll"):
             rows[..., conditions.CONDITION_INDEX[name]] *= -1
-    groups = (conditions.EYES, conditions.POSE, conditions.EXPRESSION, conditions.AMOUNT)
-    for flag, group in enumerate(groups):
+    for flag in conditions.GROUPS:
         if rng.random() < 0.12:
-            rows[..., group] = 0
-            rows[..., 12 + flag] = 0
+            conditions.drop_group(rows, flag)
     if rng.random() < 0.4:
         rows[..., conditions.STYLE] = 0
     return Batch(batch.mel, rig, reference, rows, batch.weight)

@@ -11,7 +11,8 @@ from rest_bridge.generator.conditions import (
     expression_to_rig,
     eyes_to_rig,
 )
-from rest_bridge.generator.life import LifePlanner, Steering
+from rest_bridge.generator.life import LifePlanner
+from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.rig import RIG_INDEX
 
 MINUTES = 10
@@ -59,15 +60,45 @@ def test_sway_is_slow_and_small() -> None:
 
 
 def test_steering_sets_expression_gaze_and_style() -> None:
-    rows = LifePlanner(0).plan(
-        5, 3, Steering(smile=0.5, brow=-0.4, amount=0.0, gaze=(0.3, -0.2), style="read")
-    )
+    wish = Steering({"smile": 0.5, "brow": -0.4, "sad": 0.7}, (0.3, -0.2), 0.0, style="read")
+    rows = LifePlanner(0).plan(5, 3, wish)
     assert rows.shape == (3, len(CONDITION_NAMES))
     np.testing.assert_allclose(rows[:, CONDITION_INDEX["smile"]], 0.5)
     np.testing.assert_allclose(rows[:, CONDITION_INDEX["brow"]], -0.4)
+    np.testing.assert_allclose(rows[:, CONDITION_INDEX["sad"]], 0.7)
+    np.testing.assert_allclose(rows[:, CONDITION_INDEX["happy"]], 0.0)
     np.testing.assert_allclose(rows[:, CONDITION_INDEX["gazeX1"]], 0.3)
     np.testing.assert_allclose(rows[:, CONDITION_INDEX["yaw"]], 0.0)
     assert rows[:, CONDITION_INDEX["style:read"]].all()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5, 2.0, 3.0])
+def test_the_blink_rate_follows_the_wish(rate: float) -> None:
+    def blinks(steering: SteeringRamp | None) -> int:
+        closure = LifePlanner(5).blink(TIMES_S, steering)
+        return int(((closure[1:] > 0.5) & (closure[:-1] <= 0.5)).sum())
+
+    wished = blinks(SteeringRamp.steady(Steering(blink_rate=rate)))
+    assert abs(wished - rate * blinks(None)) <= 0.3 * rate * blinks(None)
+
+
+def test_a_change_of_wishes_moves_no_plan_by_a_jump() -> None:
+    planner = LifePlanner(6)
+    ramp = SteeringRamp.steady()
+    wishes = (
+        Steering({"angry": 1.0}, gaze=(1.0, -1.0), head_motion=0.0, blink_rate=0.0),
+        Steering({"happy": 1.0, "brow": 1.0}, head_motion=1.2, style="read"),
+    )
+    rows = []
+    for latent in range(60):
+        if latent in (20, 22):  # the second wish comes before the first one is true
+            ramp = ramp.turned(wishes[latent == 22], latent * 0.08)
+        rows.append(planner.plan(latent, 1, ramp))
+    moved = np.abs(np.diff(np.concatenate(rows), axis=0))[18:30]
+    columns = ["angry", "happy", "brow", "amount", "yaw", "style:read"]
+    assert moved[:, [CONDITION_INDEX[name] for name in columns]].max() < 0.5
+    assert rows[26][0, CONDITION_INDEX["happy"]] == 1
+    assert rows[26][0, CONDITION_INDEX["angry"]] == 0
 
 
 def test_looking_to_the_images_right_turns_the_persons_left_eye_out() -> None:

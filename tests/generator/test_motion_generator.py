@@ -8,8 +8,9 @@ import pytest
 from rest_bridge.errors import ConfigError, StateMismatch
 from rest_bridge.generator.generator import MotionGenerator
 from rest_bridge.generator.latent import LatentSpace
-from rest_bridge.generator.life import LifePlanner, Steering
+from rest_bridge.generator.life import LifePlanner
 from rest_bridge.generator.sampler import latent_noise
+from rest_bridge.generator.steering import Steering
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.types import Array, FloatArray
 
@@ -105,7 +106,7 @@ def test_a_smile_can_be_asked_for(generator: MotionGenerator, package: ModelPack
     for smile in (0.0, 0.8):
         state, planner = generator.initial_state(REST), LifePlanner(0)
         for latent in range(6):
-            rows = planner.plan(latent, 1, Steering(smile=smile))
+            rows = planner.plan(latent, 1, Steering({"smile": smile}))
             latents, state = generator.step(TOKENS[:1] * 0, rows, state, latent_noise(0, latent, 1))
         smiles.append(space.to_rig(latents)[:, 6 + 23].mean())
     assert smiles[1] > smiles[0] + 0.3

@@ -5,15 +5,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from rest_bridge.errors import WireError
 from rest_bridge.types import VOICE_RATE_HZ, ByteArray, FloatArray
 
-PROTOCOL_MAJOR: Final = 1
-PROTOCOL_MINOR: Final = 0
 MAX_SIDE_PX: Final = 8192
 MAX_PAYLOAD_BYTES: Final = 1 << 26
 MAX_BODY_BYTES: Final = 1 << 16
@@ -22,9 +20,16 @@ MAX_VOICE_SAMPLES: Final = VOICE_RATE_HZ
 RIG_SET: Final = "pose6-arkit52-viseme15"
 """Names and order of the rig values of this version; clients may compare it once."""
 
-PixelFormat = Literal["rgba8", "bgra8", "jpeg"]
-PIXEL_FORMATS: Final[tuple[PixelFormat, ...]] = get_args(PixelFormat)
-TOPICS: Final[dict[PixelFormat, bytes]] = {"rgba8": b"RGBA", "bgra8": b"BGRA", "jpeg": b"JPEG"}
+PixelFormat = Literal["rgba8", "bgra8", "jpeg", "png", "webp"]
+RAW_FORMATS: Final[tuple[PixelFormat, ...]] = ("rgba8", "bgra8")
+"""The others are compressed picture files."""
+TOPICS: Final[dict[PixelFormat, bytes]] = {
+    "rgba8": b"RGBA",
+    "bgra8": b"BGRA",
+    "jpeg": b"JPEG",
+    "png": b"PNG_",
+    "webp": b"WEBP",
+}
 RIG_TOPIC: Final = b"RIG_"
 VOICE_TOPIC: Final = b"VOIC"
 EVENT_TOPIC: Final = b"EVNT"
@@ -65,7 +70,8 @@ class FrameMessage:
 
     Attributes:
         stamp: whose instant.
-        pixel_format: "rgba8", "bgra8" (straight alpha) or "jpeg" (opaque, on a background).
+        pixel_format: "rgba8", "bgra8", "png", "webp" (straight alpha) or "jpeg" (opaque, on a
+            background).
         width: in pixels.
         height: in pixels, top row first.
         stride: bytes from row to row; 0 where compressed.
@@ -102,8 +108,11 @@ class FrameMessage:
         Raises:
             WireError: the picture is compressed; use your own decoder on `payload`.
         """
-        if self.pixel_format == "jpeg":
-            raise WireError("This frame is a JPEG file; decode its payload or subscribe to RGBA.")
+        if self.pixel_format not in RAW_FORMATS:
+            raise WireError(
+                f"This frame is a {self.pixel_format.upper()} file; decode its payload or "
+                "subscribe to RGBA."
+            )
         rows = np.frombuffer(self.payload, np.uint8).reshape(self.height, self.stride)
         return rows[:, : self.width * 4].reshape(self.height, self.width, 4)
 

@@ -23,8 +23,6 @@ from rest_bridge.sinks.convert import composite, make_background, to_bgra
 from rest_bridge.sinks.endpoint import bind
 from rest_bridge.sinks.messages import (
     EVENT_TOPIC,
-    PROTOCOL_MAJOR,
-    PROTOCOL_MINOR,
     RIG_SET,
     RIG_TOPIC,
     TOPICS,
@@ -38,6 +36,7 @@ from rest_bridge.sinks.messages import (
 )
 from rest_bridge.sinks.wire import encode
 from rest_bridge.types import VOICE_RATE_HZ, ByteArray, Frame, FrameFormat
+from rest_bridge.wire_fields import PROTOCOL_MAJOR, PROTOCOL_MINOR
 
 FRAMES_HWM: Final = 3
 """Frames that may wait for one subscriber; more would only be older."""

@@ -5,11 +5,9 @@ payload. This module knows bytes only: no sockets, no clocks, no threads. What a
 with a `WireError` unless every field has its type and range and the payload its exact size.
 """
 
-import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgpack
 import numpy as np
 
 from rest_bridge.errors import WireError
@@ -20,8 +18,7 @@ from rest_bridge.sinks.messages import (
     MAX_PAYLOAD_BYTES,
     MAX_SIDE_PX,
     MAX_VOICE_SAMPLES,
-    PROTOCOL_MAJOR,
-    PROTOCOL_MINOR,
+    RAW_FORMATS,
     REPLY_TOPIC,
     REQUEST_TOPIC,
     RIG_SET,
@@ -38,13 +35,20 @@ from rest_bridge.sinks.messages import (
     Stamp,
     VoiceMessage,
 )
-from rest_bridge.sinks.wire_fields import Fields, unpack_map
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray
+from rest_bridge.wire_fields import (
+    MAX_HEADER_BYTES,
+    PREFIX_BYTES,
+    Fields,
+    join_message,
+    pack_map,
+    split_message,
+    unpack_map,
+)
 
-PREFIX_BYTES: Final = 8
-MAX_HEADER_BYTES: Final = 4096
+__all__ = ["MAX_HEADER_BYTES", "PREFIX_BYTES", "decode", "encode"]
+
 _FORMATS: Final[dict[bytes, PixelFormat]] = {topic: name for name, topic in TOPICS.items()}
-_PREFIX: Final = struct.Struct("<4sBBH")
 
 
 def encode(message: Message) -> bytes:
@@ -78,7 +82,7 @@ def encode(message: Message) -> bytes:
                 "avatar": message.avatar_id,
                 "syn": message.synthetic,
             }
-            return _join(TOPICS[message.pixel_format], header, message.payload)
+            return join_message(TOPICS[message.pixel_format], header, message.payload)
         case RigMessage():
             header = _stamp_header(message.stamp) | {
                 "set": RIG_SET,
@@ -86,7 +90,7 @@ def encode(message: Message) -> bytes:
                 "v": len(message.visemes),
             }
             payload = np.concatenate((message.values, message.visemes)).astype("<f4").tobytes()
-            return _join(RIG_TOPIC, header, payload)
+            return join_message(RIG_TOPIC, header, payload)
         case VoiceMessage():
             header = _stamp_header(message.stamp) | {
                 "index": message.sample_index,
@@ -95,7 +99,7 @@ def encode(message: Message) -> bytes:
                 "fmt": "f32le",
                 "n": len(message.samples),
             }
-            return _join(VOICE_TOPIC, header, message.samples.astype("<f4").tobytes())
+            return join_message(VOICE_TOPIC, header, message.samples.astype("<f4").tobytes())
         case EventMessage():
             header = {
                 "kind": message.kind,
@@ -104,10 +108,10 @@ def encode(message: Message) -> bytes:
                 "seq": message.sequence,
                 "pub": message.published_ns,
             }
-            return _join(EVENT_TOPIC, header, _pack_body(message.body))
+            return join_message(EVENT_TOPIC, header, _pack_body(message.body))
         case RequestMessage():
             header = {"id": message.request_id, "op": message.operation}
-            return _join(REQUEST_TOPIC, header, _pack_body(message.body))
+            return join_message(REQUEST_TOPIC, header, _pack_body(message.body))
         case ReplyMessage():
             header = {
                 "id": message.request_id,
@@ -116,7 +120,7 @@ def encode(message: Message) -> bytes:
                 "code": message.code,
                 "error": message.error,
             }
-            return _join(REPLY_TOPIC, header, _pack_body(message.body))
+            return join_message(REPLY_TOPIC, header, _pack_body(message.body))
 
 
 def decode(data: bytes | memoryview) -> Message:
@@ -132,22 +136,7 @@ def decode(data: bytes | memoryview) -> Message:
         WireError: not a message of this protocol, another major version, or a field or size that
             is wrong; the text says which.
     """
-    view = memoryview(data)
-    if len(view) < PREFIX_BYTES:
-        raise WireError(f"Message of {len(view)} bytes is shorter than the prefix of 8 bytes.")
-    topic, major, minor, header_bytes = _PREFIX.unpack_from(view)
-    if topic not in _FORMATS and topic not in _DECODERS:
-        raise WireError(f"Message has the unknown topic {topic!r}; is this a rest_bridge socket?")
-    if major != PROTOCOL_MAJOR:
-        raise WireError(
-            f"Message is of protocol {major}.{minor}, this side speaks {PROTOCOL_MAJOR}.x; "
-            "update the older of the two."
-        )
-    if header_bytes > MAX_HEADER_BYTES or PREFIX_BYTES + header_bytes > len(view):
-        raise WireError(f"Header of {header_bytes} bytes does not fit the message.")
-    end = PREFIX_BYTES + header_bytes
-    fields = Fields(topic.decode("ascii"), unpack_map(view[PREFIX_BYTES:end], "header"))
-    payload = view[end:]
+    topic, fields, payload = split_message(data, _KNOWN)
     if topic in _FORMATS:
         return _decode_frame(_FORMATS[topic], fields, payload)
     return _DECODERS[topic](fields, payload)
@@ -167,23 +156,9 @@ def _stamp_header(stamp: Stamp) -> dict[str, Any]:
     }
 
 
-def _join(topic: bytes, header: Mapping[str, Any], payload: bytes | memoryview) -> bytes:
-    packed = _pack(header)
-    if len(packed) > MAX_HEADER_BYTES:
-        raise WireError(f"Header of {len(packed)} bytes is over the limit of {MAX_HEADER_BYTES}.")
-    prefix = _PREFIX.pack(topic, PROTOCOL_MAJOR, PROTOCOL_MINOR, len(packed))
-    return b"".join((prefix, packed, payload))
-
-
-def _pack(value: Mapping[str, Any]) -> bytes:
-    packed = msgpack.packb(value)
-    assert packed is not None  # the stubs say Optional; only a streaming Packer returns None
-    return packed
-
-
 def _pack_body(body: Mapping[str, Any]) -> bytes:
     try:
-        packed = _pack(dict(body))
+        packed = pack_map(dict(body))
     except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"Body cannot be sent: {error}") from error
     if len(packed) > MAX_BODY_BYTES:
@@ -209,7 +184,7 @@ def _decode_frame(pixel_format: PixelFormat, fields: Fields, payload: memoryview
     fields.expect("fmt", pixel_format)
     width = fields.integer("w", 1, MAX_SIDE_PX)
     height = fields.integer("h", 1, MAX_SIDE_PX)
-    is_raw = pixel_format != "jpeg"
+    is_raw = pixel_format in RAW_FORMATS
     stride = fields.integer("stride", width * 4 if is_raw else 0, MAX_SIDE_PX * 4 if is_raw else 0)
     if is_raw and len(payload) != stride * height:
         raise fields.error(
@@ -286,6 +261,7 @@ _DECODERS: Final = {
     REQUEST_TOPIC: _decode_request,
     REPLY_TOPIC: _decode_reply,
 }
+_KNOWN: Final = frozenset(_FORMATS) | frozenset(_DECODERS)
 
 
 def _unpack_body(fields: Fields, payload: memoryview) -> dict[str, Any]:

@@ -19,6 +19,9 @@ EXAMPLES = {
     "pcm_s16_mono": PcmMessage(RAMP, 16000, "s16le", "greeting-1"),
     "pcm_f32_stereo": PcmMessage(np.hstack([RAMP, -RAMP]), 44100, "f32le", "grüße", last=True),
     "pcm_flush": PcmMessage(np.zeros((0, 1), np.float32), 48000, "s16le", flush=True),
+    "pcm_marks": PcmMessage(
+        RAMP, 22050, "s16le", "line-7", begin=True, marks=((0, "bow"), (5, "Wörter"))
+    ),
 }
 
 
@@ -61,12 +64,23 @@ def test_golden_index_describes_every_message() -> None:
     utterance=st.text(max_size=128),
     last=st.booleans(),
     flush=st.booleans(),
+    begin=st.booleans(),
+    names=st.lists(st.text(max_size=128), max_size=4),
 )
 def test_round_trip(
-    num_samples, num_channels, rate_hz, sample_format, utterance, last, flush
+    num_samples, num_channels, rate_hz, sample_format, utterance, last, flush, begin, names
 ) -> None:
     samples = np.random.default_rng(num_samples).uniform(-1, 1, (num_samples, num_channels))
-    message = PcmMessage(samples.astype(np.float32), rate_hz, sample_format, utterance, last, flush)
+    message = PcmMessage(
+        samples.astype(np.float32),
+        rate_hz,
+        sample_format,
+        utterance,
+        last,
+        flush,
+        begin,
+        tuple((num_samples // (place + 1), name) for place, name in enumerate(names)),
+    )
     back = decode_pcm(encode_pcm(message))
     assert np.abs(back.samples - message.samples).max(initial=0) < 2e-5
     assert plain(back) | {"samples": 0} == plain(message) | {"samples": 0}
@@ -89,9 +103,16 @@ def test_optional_fields_may_be_missing_and_unknown_ones_are_ignored() -> None:
         ({"ch": 3}, "1..2"),
         ({"n": 4}, "payload of 10 bytes"),
         ({"n": -1}, "integer"),
-        ({"n": ...}, "integer"),
+        ({"n": ...}, '"n" is missing'),
         ({"utt": "x" * 129}, "128"),
         ({"last": 1}, "true or false"),
+        ({"begin": "yes"}, "true or false"),
+        ({"marks": "bow"}, "array of at most 32"),
+        ({"marks": [[0, "a"]] * 33}, "array of at most 32"),
+        ({"marks": [[6, "late"]]}, r"offset in 0\.\.5"),
+        ({"marks": [[True, "a"]]}, "a mark must be"),
+        ({"marks": [[0, "a", 1]]}, "a mark must be"),
+        ({"marks": [[0, "x" * 129]]}, "128"),
     ],
 )
 def test_wrong_field_is_named(changes: dict[str, Any], words: str) -> None:
@@ -104,7 +125,7 @@ def test_another_major_version_and_topic_are_refused() -> None:
     data[4] = 2
     with pytest.raises(WireError, match="update"):
         decode_pcm(bytes(data))
-    with pytest.raises(WireError, match="PCM_"):
+    with pytest.raises(WireError, match="unknown topic"):
         decode_pcm(b"RGBA" + bytes(data[4:]))
 
 
@@ -128,3 +149,24 @@ def test_every_truncation_is_refused(name: str) -> None:
     for end in range(len(data)):
         with pytest.raises(WireError):
             decode_pcm(data[:end])
+
+
+def _write() -> None:
+    """Write the golden files anew: `python -m tests.audio.test_pcm`."""
+    index: dict[str, object] = {}
+    for name, message in EXAMPLES.items():
+        data = encode_pcm(message)
+        (GOLDEN / f"{name}.bin").write_bytes(data)
+        end = 8 + int.from_bytes(data[6:8], "little")
+        index[name] = {
+            "topic": "PCM_",
+            "bytes": len(data),
+            "header": msgpack.unpackb(data[8:end]),
+            "payload_hex": data[end:].hex(),
+        }
+    text = json.dumps(index, indent=1, ensure_ascii=False)
+    (GOLDEN / "index.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write()

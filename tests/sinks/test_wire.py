@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgpack
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rest_bridge.errors import WireError
-from rest_bridge.sinks.messages import PROTOCOL_MAJOR, FrameMessage, Message
+from rest_bridge.sinks.messages import FrameMessage, Message
 from rest_bridge.sinks.wire import decode, encode
+from rest_bridge.wire_fields import PROTOCOL_MAJOR
 from tests.support.messages import example_messages
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "wire"
@@ -155,6 +157,17 @@ def test_pixels_are_a_view_and_respect_the_stride() -> None:
     decoded = decode(encode(padded))
     assert isinstance(decoded, FrameMessage)
     np.testing.assert_array_equal(decoded.pixels(), rows.reshape(2, 16)[:, :12].reshape(2, 3, 4))
+
+
+@pytest.mark.parametrize("name", ["frame_jpeg", "frame_png", "frame_webp"])
+def test_compressed_frames_are_picture_files_and_no_pixels(name: str) -> None:
+    message = decode((GOLDEN / f"{name}.bin").read_bytes())
+    assert isinstance(message, FrameMessage)
+    picture = cv2.imdecode(np.frombuffer(message.payload, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape[:2] == (message.height, message.width)
+    assert name == "frame_jpeg" or picture.shape[2] == 4
+    with pytest.raises(WireError, match="subscribe to RGBA"):
+        message.pixels()
 
 
 def test_too_long_texts_and_bodies_are_refused_when_encoding() -> None:

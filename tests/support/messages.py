@@ -60,6 +60,8 @@ def example_messages() -> dict[str, Message]:
             **common,  # type: ignore[arg-type]
         ),
         "frame_jpeg": FrameMessage(stamp, "jpeg", 8, 8, 0, _TINY_JPEG, **common),  # type: ignore[arg-type]
+        "frame_png": FrameMessage(stamp, "png", 2, 2, 0, _TINY_PNG, **common),  # type: ignore[arg-type]
+        "frame_webp": FrameMessage(stamp, "webp", 2, 2, 0, _TINY_WEBP, **common),  # type: ignore[arg-type]
         "rig": RigMessage(
             stamp,
             (np.arange(len(RIG_NAMES)) / 64).astype(np.float32),
@@ -82,13 +84,50 @@ def example_messages() -> dict[str, Message]:
         "event_stats": EventMessage(
             "stats", stamp.stream_id, 2, 9, stamp.published_ns, {"fps": 25.0, "dropped": 1}
         ),
+        **_speech_events(stamp),
         "request_ping": RequestMessage(1, "ping", {"t0": 1000}),
         "request_mute": RequestMessage(2, "mute", {"on": True}),
+        "request_flush": RequestMessage(4, "flush", {"utterances": ["line-7", "Grüße"]}),
+        "reply_flush": ReplyMessage(
+            4, "flush", True, body={"flushed": ["line-7"], "queued_s": 0.0}
+        ),
         "reply_ok": ReplyMessage(2, "mute", True, body={"muted": True}),
         "reply_error": ReplyMessage(3, "fly", False, "unknown_operation", 'There is no "fly".'),
     }
 
 
+def _speech_events(stamp: Stamp) -> dict[str, Message]:
+    """Return one event of each kind that happens to an utterance."""
+    bodies: dict[str, dict[str, object]] = {
+        "started": {},
+        "mark": {"mark": "bow"},
+        "underrun": {},
+        "finished": {"interrupted": True},
+        "refused": {"reason": "Message of 3 bytes is shorter than the prefix of 8 bytes."},
+    }
+    return {
+        f"event_speech_{event}": EventMessage(
+            "speech",
+            stamp.stream_id,
+            2,
+            10 + number,
+            stamp.published_ns,
+            {"event": event, "utt": "line-7", "pts": stamp.pts_ns, "position": 1_250_000_000}
+            | more,
+        )
+        for number, (event, more) in enumerate(bodies.items())
+    }
+
+
+# Pictures of 2 x 2 pixels: red, half green, quarter blue, clear white; made once, lossless.
+_TINY_PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d494844520000000200000002080600000072b60d240000001749444154081d63"
+    "f8cfc0f01f081b1880b4c3ffffff1900401807bab8655e8f0000000049454e44ae426082"
+)
+_TINY_WEBP = bytes.fromhex(
+    "5249464630000000574542505650384c230000002f014000101f30ff028222ff47131014f93f9a408090c67f"
+    "9400b6aec4051a22fa1f0100"
+)
 # A JPEG of 8 x 8 grey pixels, fixed here so that another JPEG encoder does not change it.
 _TINY_JPEG = bytes.fromhex(
     "ffd8ffe000104a46494600010100000100010000ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616"

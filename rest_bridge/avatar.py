@@ -21,12 +21,35 @@ from rest_bridge.errors import AvatarError
 from rest_bridge.types import Array, ByteArray, FloatArray
 
 AVATAR_FORMAT: Final = "rest_bridge-avatar"
-AVATAR_VERSION: Final = 2
+AVATAR_VERSION: Final = 3
 _MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 _MAX_CANVAS_PX: Final = 4096
 
 Style = Literal["photo", "painting", "drawn"]
 STYLES: Final[tuple[Style, ...]] = ("photo", "painting", "drawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """The person cut out of an opaque portrait, and the background painted behind.
+
+    Empty (2 x 2, transparent) for a transparent portrait, and where the two cannot be told apart.
+    Laid over each other at rest they give the portrait.
+
+    Attributes:
+        cutout: uint8 [N, N, 4]: alpha is the person's coverage; colour only where that is partial,
+            elsewhere it is the portrait's.
+        plate: uint8 [N, N, 4]: opaque where the person covers the background, transparent where
+            the portrait itself shows it.
+    """
+
+    cutout: ByteArray
+    plate: ByteArray
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether there is a background that stays where it is."""
+        return bool(self.plate[..., 3].any())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +185,7 @@ class Avatar:
         eye_distance: distance between the eye centres.
         rest_rig: float32 [58], the rig at which the frame equals the portrait.
         own_pose: float32 [6], the portrait's own head pose relative to the camera.
+        backdrop: the person cut out, and what is behind.
         head: pose field.
         face: expression field.
         mouth: lips and inner mouth.
@@ -177,6 +201,7 @@ class Avatar:
     eye_distance: float
     rest_rig: FloatArray
     own_pose: FloatArray
+    backdrop: Backdrop
     head: HeadField
     face: FaceField
     mouth: MouthLayer
@@ -256,6 +281,8 @@ def check(avatar: Avatar) -> None:
         "rest_rig": avatar.rest_rig.shape != (58,),
         "own_pose": avatar.own_pose.shape != (6,),
         "style": avatar.style not in STYLES,
+        "backdrop": avatar.backdrop.stands_still
+        and not (avatar.backdrop.cutout.shape == avatar.backdrop.plate.shape == (size, size, 4)),
         "head": avatar.head.depth.ndim != 2 or avatar.head.depth.shape != avatar.head.weight.shape,
         "face": avatar.face.basis.shape[0] != shapes or avatar.face.basis.ndim != 4,
         "mouth": avatar.mouth.upper.shape[0] != shapes or avatar.mouth.lower.shape[1:] != grid,
@@ -314,13 +341,14 @@ def _read(path: Path) -> dict[str, Array]:
 
 
 _PARTS: Final[dict[str, type[Any]]] = {
+    "backdrop": Backdrop,
     "head": HeadField,
     "face": FaceField,
     "mouth": MouthLayer,
     "left_eye": EyeLayer,
     "right_eye": EyeLayer,
 }
-_PICTURES: Final = ("picture", "teeth", "tongue", "own", "shut")
+_PICTURES: Final = ("picture", "teeth", "tongue", "own", "shut", "cutout", "plate")
 
 
 def _restore(kind: type[Any], prefix: str, arrays: dict[str, Array]) -> Any:

@@ -21,6 +21,7 @@ from rest_bridge.types import Array
 
 FULL_BOX: Final = np.array([0, 0, 1, 1], np.float32)
 _LINE_SAMPLES: Final = 65
+_COVERAGE_CELLS: Final = 128
 _POSE_LIMITS: Final = np.array([35, 25, 30, 0.6, 0.6, 0.4], np.float32)
 
 
@@ -65,6 +66,7 @@ class BaseFlow:
             avatar: the avatar.
         """
         head, face, mouth = avatar.head, avatar.face, avatar.mouth
+        self._person = _coverage_of(avatar)
         cells = head.depth.shape[0]
         self.eye_distance = avatar.eye_distance
         self._head = head
@@ -115,6 +117,36 @@ class BaseFlow:
         forward = moved * self._head.weight[..., None] * np.array([1, -1], np.float32)
         forward = forward.astype(np.float32)
         return invert(forward, FULL_BOX, self._head_places), forward
+
+    def whole(self, back: Array, expression: Expression, cells: Array) -> Array:
+        """Put pose and expression together.
+
+        Args:
+            back: from `pose`, perhaps corrected.
+            expression: from `expression`.
+            cells: float32 [G, G, 2], canvas places.
+
+        Returns:
+            float32 [G, G, 2], backward, of the person; what it says beside the person is not seen
+            where the background stands still.
+        """
+        moved = read_field(back, FULL_BOX, cells)
+        moved += read_field(expression.face, self.face_box, cells + moved)
+        return moved
+
+    def seen(self, moved: Array, cells: Array) -> Array:
+        """Set a flow of the person to zero where it shows the background, which stands still.
+
+        Args:
+            moved: from `whole`.
+            cells: float32 [G, G, 2], as given to `whole`.
+
+        Returns:
+            float32 [G, G, 2]: the flow of the picture.
+        """
+        if self._person is None:
+            return moved
+        return moved * read_field(self._person, FULL_BOX, cells + moved)[..., None]
 
     def expression(self, arkit: Array) -> Expression:
         """Move the skin.
@@ -180,6 +212,15 @@ class BaseFlow:
         s = np.maximum.accumulate(inner) + np.arange(len(inner), dtype=np.float32) * 1e-6
         s[-1] = max(float(s[-1]), float(local[-1, 0]))
         return np.interp(self.line_places, s, local[:, 1]).astype(np.float32)
+
+
+def _coverage_of(avatar: Avatar) -> Array | None:
+    """Return the person's coverage, float32 [P, P], 0..1; None if nothing stands still."""
+    if not avatar.backdrop.stands_still:
+        return None
+    cells = (_COVERAGE_CELLS, _COVERAGE_CELLS)
+    matte = cv2.resize(avatar.backdrop.cutout[..., 3], cells, interpolation=cv2.INTER_AREA)
+    return matte.astype(np.float32) / 255
 
 
 def _smooth_along(values: Array) -> Array:

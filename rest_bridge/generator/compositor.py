@@ -84,7 +84,10 @@ class Compositor:
         # picture keeps the sharpness of a resting one.
         scale = 2 if native >= 1.2 * size_px and size_px <= 768 else 1
         pixels_per_unit = scale * size_px
-        self._portrait = _scaled(avatar.picture, FULL_BOX, pixels_per_unit)
+        self._portrait = _scaled(_person(avatar), FULL_BOX, pixels_per_unit)
+        self._plate: ByteArray | None = None
+        if avatar.backdrop.stands_still:
+            self._plate = _plate(avatar, size_px)
         self._teeth = _scaled(avatar.mouth.teeth, avatar.mouth.inside_box, pixels_per_unit)
         self._own: _Texture | None = None
         if avatar.mouth.own[..., 3].any():
@@ -123,11 +126,12 @@ class Compositor:
         expression = self._flow.expression(arkit)
         if correct is not None:
             # Added to the pose's part, so that lips and lids move with the face around them.
-            base = self._whole(back, expression, self._correction_cells)
+            cells = self._correction_cells
+            base = self._flow.seen(self._flow.whole(back, expression, cells), cells)
             correction = correct(base) * _moving(base)
             back = back + cv2.resize(self._beside_parts(correction, back), back.shape[:2])
         motion = _Motion(back, forward, expression)
-        moved = self._whole(back, expression, self._coarse)
+        moved = self._flow.whole(back, expression, self._coarse)
         fine = cv2.resize(moved * self._gain, (self._size, self._size))
         fine += self._identity
         frame = read_cells(self._portrait.pixels, fine)
@@ -135,13 +139,9 @@ class Compositor:
             if eye.lids.moves(arkit):
                 self._draw_eye(frame, eye, arkit, motion)
         self._draw_mouth(frame, motion)
+        if self._plate is not None:
+            return _over(frame, self._plate)
         return frame if self._solid else _unpremultiplied(frame)
-
-    def _whole(self, back: Array, expression: Expression, cells: Array) -> Array:
-        """Return the backward flow of the whole picture at places [G, G, 2]."""
-        moved = read_field(back, FULL_BOX, cells)
-        moved += read_field(expression.face, self._flow.face_box, cells + moved)
-        return moved
 
     def _beside_parts(self, correction: Array, back: Array) -> Array:
         """Keep a correction off lips, lids and the picture's border.
@@ -319,6 +319,42 @@ def _scaled(picture: ByteArray, box: Array, pixels_per_unit: int) -> _Texture:
     pixels = np.clip(pixels, 0, 255)
     pixels[..., :3] = np.minimum(pixels[..., :3], pixels[..., 3:])
     return _Texture(np.rint(pixels).astype(np.uint8), box)
+
+
+def _person(avatar: Avatar) -> ByteArray:
+    """Return what moves, uint8 [N, N, 4], straight alpha: the portrait or the person in it."""
+    if not avatar.backdrop.stands_still:
+        return avatar.picture
+    person = avatar.picture.copy()
+    person[..., 3] = avatar.backdrop.cutout[..., 3]
+    soft = (person[..., 3] > 0) & (person[..., 3] < 255)
+    person[soft] = avatar.backdrop.cutout[soft]
+    return person
+
+
+def _plate(avatar: Avatar, size_px: int) -> ByteArray:
+    """Return the background at the output's size, uint8 [S, S, 4], opaque."""
+    painted = avatar.backdrop.plate
+    whole = np.where(painted[..., 3:] > 0, painted, avatar.picture)
+    native = len(whole)
+    if native == size_px:
+        return np.ascontiguousarray(whole)
+    # Twice through the same steps as a frame at rest, so that both have the same sharpness.
+    scale = 2 if native >= 1.2 * size_px and size_px <= 768 else 1
+    plate = _scaled(whole, FULL_BOX, scale * size_px).pixels
+    return cv2.resize(plate, (size_px, size_px), interpolation=cv2.INTER_AREA)
+
+
+def _over(frame: ByteArray, plate: ByteArray) -> ByteArray:
+    """Lay a premultiplied frame over the background."""
+    share = 255 - frame[..., 3]
+    rows, columns = np.nonzero(share.any(1))[0], np.nonzero(share.any(0))[0]
+    if len(rows) == 0:
+        return frame
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    shares = cv2.merge([share[part]] * 4)
+    frame[part] = cv2.add(frame[part], cv2.multiply(plate[part], shares, scale=1 / 255))
+    return frame
 
 
 def _unpremultiplied(frame: ByteArray) -> ByteArray:

@@ -16,7 +16,7 @@ from rest_bridge.avatar import FaceField, HeadField
 from rest_bridge.portrait.contours import LipCurves, box_points
 from rest_bridge.portrait.fit import FittedHead
 from rest_bridge.portrait.raster import fill_outside, rasterise
-from rest_bridge.rig import ARKIT_NAMES
+from rest_bridge.rig import ARKIT_NAMES, NECK_REACH, PIVOT_BEHIND_EYES, PIVOT_BELOW_EYES
 from rest_bridge.types import Array
 
 _HEAD_CELLS: Final = 96
@@ -35,6 +35,8 @@ SHAPES: Final = np.array(
 _EMPHASIS: Final = {"mouthFunnel": 1.4, "mouthPucker": 1.35, "browInnerUp": 0.8,
                     "browOuterUpLeft": 0.8, "browOuterUpRight": 0.8}  # fmt: skip
 """The scans' pouts look weak in a picture, their brows too strong (judged by eye)."""
+_BORDER: Final = 0.09
+"""Next to a border that cuts the person off nothing moves: there is nothing to show beyond it."""
 _SEAL_SHARE: Final = 0.35
 """Share of an open mouth's gap that the upper lip closes."""
 
@@ -59,6 +61,7 @@ def head_field(
     eye_distance: float,
     canvas_px: int,
     *,
+    person: Array | None,
     solid: bool,
     relief: float,
 ) -> HeadField:
@@ -69,7 +72,8 @@ def head_field(
         landmarks: float32 [66, 2], canvas units.
         eye_distance: canvas units.
         canvas_px: pixels of the canvas.
-        solid: the picture has a background that must stay behind.
+        person: uint8 [N, N], the person's coverage; None if not told from the background.
+        solid: the picture ends in opaque pixels at its borders.
         relief: share of the head's depth to use; drawings are flatter.
 
     Returns:
@@ -82,13 +86,7 @@ def head_field(
     up = -fitted.rotation[:, 1] * np.array([1, -1, 1], np.float32)
     down = up[:2] / max(float(np.linalg.norm(up[:2])), 1e-6)
     below_chin = (places - chin) @ down / eye_distance
-    pivot_offset = fitted.scale * fitted.rotation @ np.array([0, -1.0, -8.0], np.float32)
-    chin_vertex = _landmark_depth(fitted, landmarks[8] * canvas_px)
-    pivot = np.array([
-        chin[0] + pivot_offset[0] / canvas_px,
-        chin[1] - pivot_offset[1] / canvas_px,
-        (chin_vertex + pivot_offset[2]) / canvas_px,
-    ], np.float32)  # fmt: skip
+    pivot = _pivot(fitted, landmarks, canvas_px)
 
     depth = coverage.interpolate(fitted.vertices[:, 2:] / canvas_px)
     inner = cv2.erode(coverage.covered.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -102,13 +100,31 @@ def head_field(
     depth = cv2.GaussianBlur(depth.astype(np.float32), (0, 0), 0.16 * eye_distance * cells)
     depth = pivot[2] + (depth - pivot[2]) * relief
 
-    weight = 1 - _smoothstep(0.05, 1.15, below_chin)
-    reach = (0.4, 1.3) if solid else (1.6, 3.5)
+    weight = 1 - _smoothstep(*NECK_REACH, below_chin)
+    # Hair goes with the head; a background that is not told from it must not go far.
+    reach = (0.4, 1.3) if solid and person is None else (1.6, 3.5)
     weight = weight * (1 - _smoothstep(*reach, distance))
-    if solid:
-        margin = np.minimum(places, 1 - places).min(-1)
-        weight = weight * _smoothstep(0.0, 0.09, margin)
+    if solid:  # shoulders may stand as high as the chin
+        body = _smoothstep(-0.7, 0.1, below_chin) * _smoothstep(0.25, 1.1, distance)
+        weight = weight * (1 - body)
+        weight = weight * _smoothstep(0.0, _BORDER, _from_border(places, person))
     return HeadField(depth.astype(np.float32), weight.astype(np.float32), pivot)
+
+
+def _pivot(fitted: FittedHead, landmarks: Array, canvas_px: int) -> Array:
+    """Return the top of the neck, where `rest_bridge.rig` says that a head turns: float32 [3]."""
+    rings = landmarks[36:42], landmarks[42:48]
+    depth = np.mean(
+        [_landmark_depth(fitted, point * canvas_px) for ring in rings for point in ring]
+    )
+    left, right = (ring.mean(0) for ring in rings)
+    # A turned head shows its eyes closer together than they are.
+    shown = max(float(np.hypot(fitted.rotation[0, 0], fitted.rotation[1, 0])), 0.7)
+    eye_distance = float(np.linalg.norm(right - left)) / shown
+    offset = fitted.rotation @ np.array([0, PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES], np.float32)
+    offset = offset * eye_distance * np.array([1, -1, 1], np.float32)
+    middle = np.array([*((left + right) / 2), depth / canvas_px])
+    return (middle - offset).astype(np.float32)
 
 
 def face_field(
@@ -214,6 +230,19 @@ def mouth_sheets(
             np.float32
         ),
     )
+
+
+def _from_border(places: Array, person: Array | None) -> Array:
+    """Return the distance [P, P] from those borders that cut the person off, canvas units."""
+    if person is None:
+        return np.minimum(places, 1 - places).min(-1)
+    cells = len(places)
+    cut = cv2.resize(person, (cells, cells), interpolation=cv2.INTER_AREA) > 40
+    cut[1:-1, 1:-1] = False
+    if not cut.any():
+        return np.full(cut.shape, 1.0, np.float32)
+    away = cv2.distanceTransform((~cut).astype(np.uint8), cv2.DIST_L2, 5)
+    return away / cells
 
 
 def _surface(fitted: FittedHead, places: Array, box: Array, canvas_px: int) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ import numpy as np
 from rest_bridge.avatar import STYLES, Avatar, EyeLayer, MouthLayer, Style
 from rest_bridge.errors import AvatarError
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.portrait.backdrop import cut_out, no_backdrop
 from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_curves
 from rest_bridge.portrait.detect import DetectedFace, detect_faces, find_landmarks
 from rest_bridge.portrait.fit import FittedHead, fit_head
@@ -244,6 +245,8 @@ def assemble(
     mouth = _mouth(canvas, fitted, points, lips, light, chosen, eye_distance)
     rest_rig = np.zeros(len(RIG_INDEX), np.float32)
     rest_rig[6 + SHAPES] = mouth.rest
+    report("cutting the person out", 0.7)
+    backdrop = cut_out(canvas, fitted, points, eye_distance) if solid else no_backdrop()
     report("painting eyes and mouth", 0.8)
     eyes = [
         _eye(canvas, lid_curves(points, side, 0.82 if chosen == "drawn" else 0.78), light, chosen)
@@ -258,13 +261,15 @@ def assemble(
         eye_distance=eye_distance,
         rest_rig=rest_rig,
         own_pose=np.array([*fitted.pose_degrees(), 0, 0, 0], np.float32),
+        backdrop=backdrop,
         head=head_field(
             fitted,
             points,
             eye_distance,
             canvas_px,
+            person=backdrop.cutout[..., 3] if backdrop.stands_still else None,
             solid=solid,
-            relief=0.62 if chosen == "drawn" else 0.9,
+            relief=0.62 if chosen == "drawn" else 1.0,
         ),
         face=face,
         mouth=mouth,

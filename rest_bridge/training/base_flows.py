@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow
-from rest_bridge.generator.fields import grid_points, read_field
+from rest_bridge.generator.fields import grid_points
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.importer import assemble
 from rest_bridge.training.faces_data import FLOW_SIZE
@@ -38,9 +38,7 @@ def whole_flow(base: BaseFlow, pose: FloatArray, arkit: FloatArray) -> FloatArra
     """
     cells = grid_points(FULL_BOX, FLOW_SIZE, FLOW_SIZE)
     back, _forward = base.pose(pose)
-    moved = read_field(back, FULL_BOX, cells)
-    moved += read_field(base.expression(arkit).face, base.face_box, cells + moved)
-    return 2.0 * moved
+    return 2.0 * base.seen(base.whole(back, base.expression(arkit), cells), cells)
 
 
 def sample_flows(

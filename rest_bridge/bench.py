@@ -24,6 +24,7 @@ from rest_bridge.gallery import Progress
 from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
 from rest_bridge.loader import Loader
 from rest_bridge.metrics import Metrics, Summary
+from rest_bridge.rehearsal import rehearse
 from rest_bridge.types import VOICE_RATE_HZ, AudioSource, Frame, FrameFormat
 
 DEFAULT_SECONDS: Final = 20.0
@@ -145,7 +146,7 @@ def measure(
 def _offline(config: Config, voice: Path, seconds: float) -> Offline:
     metrics = Metrics()
     pipeline = Loader(config).pipeline(metrics)
-    pipeline.rehearse()
+    rehearse(pipeline)
     num_frames, num_samples = 0, 0
     with FileSource(voice, paced=False, loop=True) as source:
         begin_s = time.perf_counter()

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rest_bridge.clock import Clock, MonotonicClock
 from rest_bridge.config import Config
+from rest_bridge.endpoint import Security
 from rest_bridge.loader import Loader
 from rest_bridge.metrics import Metrics
 from rest_bridge.outlets import OUTLETS, voice_is_file
 from rest_bridge.pipeline import Pipeline
+from rest_bridge.tiers import Governor
 from rest_bridge.types import AudioSource, ByteArray, FrameSink
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Graph:
         margin_ns: time to spare between a frame being ready and its turn.
         metrics: timers and counters of the stream.
         clock: paces.
+        governor: chooses the tier of effort.
     """
 
     still: Callable[[], ByteArray]
@@ -81,6 +84,7 @@ class Graph:
     margin_ns: int = FILE_MARGIN_NS
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = field(default_factory=MonotonicClock)
+    governor: Callable[[], Governor] = Governor
 
 
 def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Graph:
@@ -127,7 +131,7 @@ def _open_source(config: Config) -> AudioSource:
         latency_s=config.audio.latency_ms / 1000,
         gain_db=config.audio.gain_db,
         push_endpoint=config.endpoints.audio_in,
-        insecure=config.endpoints.insecure,
+        security=Security(insecure=config.endpoints.insecure),
     )
 
 

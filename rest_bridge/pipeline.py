@@ -11,22 +11,19 @@ Shape letters: S samples, T latent frames, F frames, H/W pixels.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 import numpy as np
 
 from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import ConfigError
-from rest_bridge.features.activity import SpeechGate
 from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
-from rest_bridge.generator.life import Steering
+from rest_bridge.framer import Framer
 from rest_bridge.generator.retime import Retimer
 from rest_bridge.generator.sampler import latent_noise
 from rest_bridge.generator.steady import HeadSmoother
-from rest_bridge.generator.visemes import VisemeReader
-from rest_bridge.handoff import SampleRing
+from rest_bridge.generator.steering import Steering, SteeringRamp
+from rest_bridge.lateness import LateAction, late_action
 from rest_bridge.metrics import Metrics
 from rest_bridge.stages import Stages
 from rest_bridge.types import (
@@ -37,55 +34,10 @@ from rest_bridge.types import (
     ByteArray,
     FloatArray,
     Frame,
-    RigFrame,
     State,
-    StreamActivity,
-    VoiceChunk,
 )
 
-_HELD_SAMPLES: Final = 4 * VOICE_RATE_HZ
 _MOST_FLUSHED_BLOCKS: Final = 2000
-
-
-class LateAction(Enum):
-    """What to leave out of a chunk that would come too late."""
-
-    NOTHING = "nothing"
-    PICTURES = "pictures"
-    MOTION = "motion"
-
-
-def late_action(behind_ns: int) -> LateAction:
-    """Decide what a chunk is worth: the one policy for being late.
-
-    A picture whose turn is over is never shown, so drawing it only makes the next one late too.
-    Motion goes on without pictures, so that the face is where it should be once there is time
-    again; only when half a second behind is the motion left out as well.
-
-    Args:
-        behind_ns: by how much the chunk's last frame would miss its turn; negative if in time.
-
-    Returns:
-        What to skip. Voice and frame numbers never have gaps: a skipped frame repeats the picture.
-    """
-    if behind_ns <= 0:
-        return LateAction.NOTHING
-    return LateAction.PICTURES if behind_ns < NS_PER_S // 2 else LateAction.MOTION
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What a pipeline needs on this computer.
-
-    Attributes:
-        num_samples: voice from the start of a chunk's span until its frames can be made.
-        compute_ns: from there until every frame of the chunk would be in time for its turn, if the
-            first one's turn came so much later. The second longest of several, without the first
-            one, which warms up: one hiccup of the computer must not delay the whole stream.
-    """
-
-    num_samples: int
-    compute_ns: int
 
 
 class Pipeline:
@@ -128,43 +80,85 @@ class Pipeline:
         self._seed = seed
         self._chunk = chunk_latents
         self._metrics = metrics or Metrics()
-        self._decimator, self._gate = Decimator(), SpeechGate()
-        self._visemes, self._retimer = VisemeReader(), Retimer(fps)
+        self._decimator, self._retimer = Decimator(), Retimer(fps)
         self._head = HeadSmoother()
+        self._framer = Framer(fps, self._metrics)
         self.samples_per_frame = VOICE_RATE_HZ // fps
-        self.steering = Steering()
+        self._steering = SteeringRamp.steady()
+        self.resting = False
+        """Whether nothing is to be generated: the last picture stays, only time goes on."""
         self._states: dict[str, State] = {
             "decimator": self._decimator.initial_state(),
             "speech": stages.speech.initial_state(),
             "motion": stages.motion.initial_state(stages.avatar_latent),
             "head": self._head.initial_state(),
             "retimer": self._retimer.initial_state(),
-            "gate": self._gate.initial_state(),
         }
-        self._voice = SampleRing(_HELD_SAMPLES)
-        self._num_samples = 0
         self._source_start: int | None = None
-        self._captured_ns = 0
         self._tokens: list[FloatArray] = []
         self._num_latents = 0
-        self._num_frames = 0
-        self._last_picture: ByteArray | None = None
         self._last_rig: FloatArray | None = None
+
+    @property
+    def stages(self) -> Stages:
+        """The parts in use."""
+        return self._stages
+
+    @property
+    def chunk_latents(self) -> int:
+        """Latent frames generated together."""
+        return self._chunk
+
+    @property
+    def fps(self) -> int:
+        """Frames per second."""
+        return self._fps
+
+    @property
+    def seed(self) -> int:
+        """Of the noise."""
+        return self._seed
 
     @property
     def num_frames(self) -> int:
         """Frames handed out so far; the next one has this index."""
-        return self._num_frames
+        return self._framer.num_frames
 
     @property
     def num_samples(self) -> int:
         """Samples taken so far: the media time that has been heard."""
-        return self._num_samples
+        return self._framer.num_samples
 
     @property
     def frames_per_chunk(self) -> int:
         """Frames that come out together (the most of them, where the rate is not 25)."""
         return -(-self._chunk * LATENT_STRIDE * self._fps // FRAME_RATE_HZ)
+
+    def adopt(self, stages: Stages) -> None:
+        """Go on with other parts from the next chunk: another tier, or another face.
+
+        Motion goes on from where it is; of the voice nothing is lost. Not inside `stream`.
+
+        Args:
+            stages: parts of the same model package.
+        """
+        if stages.avatar_id != self._stages.avatar_id:
+            self._states["motion"] = stages.motion.adopt(
+                stages.avatar_latent, self._states["motion"]
+            )
+        self._stages = stages
+
+    def steer(self, wish: Steering) -> None:
+        """Set what a person asks of the face; it comes true within 0.3 s of stream time.
+
+        Args:
+            wish: expression, gaze, amount of head motion, blinks.
+        """
+        time_s = self._num_latents * LATENT_STRIDE / FRAME_RATE_HZ
+        if self._num_latents:
+            self._steering = self._steering.turned(wish, time_s)
+        else:
+            self._steering = SteeringRamp.steady(wish)
 
     def push(self, chunk: AudioChunk, *, behind_ns: int = 0) -> list[Frame]:
         """Take voice, return the frames that it completes.
@@ -194,42 +188,11 @@ class Pipeline:
             self._source_start = chunk.first_index
         first = chunk.first_index - self._source_start
         end = first + len(chunk.samples)
-        action = late_action(behind_ns)
+        action = LateAction.MOTION if self.resting else late_action(behind_ns)
         for samples in self._pieces(chunk.samples, first):
-            after = end - self._num_samples - len(samples)
-            self._captured_ns = chunk.captured_ns - after * NS_PER_S // VOICE_RATE_HZ
+            after = end - self.num_samples - len(samples)
+            self._framer.captured_ns = chunk.captured_ns - after * NS_PER_S // VOICE_RATE_HZ
             yield from self._hear(samples, action)
-
-    def rehearse(self, num_chunks: int = 6) -> Rehearsal:
-        """Generate a few chunks of silence in a stream of their own: warms up and measures.
-
-        Args:
-            num_chunks: how many, at least three.
-
-        Returns:
-            Delay and compute time of a chunk.
-        """
-        metrics = Metrics()
-        other = Pipeline(
-            self._stages,
-            fps=self._fps,
-            seed=self._seed,
-            chunk_latents=self._chunk,
-            metrics=metrics,
-        )
-        silence = np.zeros(BLOCK_SAMPLES, np.float32)
-        needed = 0
-        durations_ns: list[int] = []
-        while len(durations_ns) < num_chunks:
-            begin_ns, late_ns = time.perf_counter_ns(), 0
-            part = AudioChunk(silence, VOICE_RATE_HZ, other.num_samples, 0)
-            for place, _ in enumerate(other.stream(part)):
-                needed = needed or other.num_samples
-                elapsed_ns = time.perf_counter_ns() - begin_ns
-                late_ns = max(late_ns, elapsed_ns - place * NS_PER_S // self._fps)
-            if late_ns:
-                durations_ns.append(late_ns)
-        return Rehearsal(needed, sorted(durations_ns[1:])[-2])
 
     def finish(self) -> list[Frame]:
         """End the stream: return the frames of everything that was heard.
@@ -237,34 +200,34 @@ class Pipeline:
         Returns:
             The last frames; the voice of the very last one is filled up with silence.
         """
-        num_wanted = -(-self._num_samples // self.samples_per_frame)
+        num_wanted = -(-self.num_samples // self.samples_per_frame)
         silence = np.zeros(BLOCK_SAMPLES, np.float32)
         frames: list[Frame] = []
         for _ in range(_MOST_FLUSHED_BLOCKS):
-            if self._num_frames >= num_wanted:
+            if self.num_frames >= num_wanted:
                 break
-            self._captured_ns += NS_PER_S * BLOCK_SAMPLES // VOICE_RATE_HZ
+            self._framer.captured_ns += NS_PER_S * BLOCK_SAMPLES // VOICE_RATE_HZ
             frames += self._hear(silence, LateAction.NOTHING)
-        surplus = self._num_frames - num_wanted
-        self._num_frames -= surplus
+        surplus = self.num_frames - num_wanted
+        self._framer.num_frames -= surplus
         return frames[: len(frames) - surplus]
 
     def _pieces(self, samples: FloatArray, first: int) -> Iterator[FloatArray]:
         """Yield samples so that each piece ends at or before a block's end."""
-        for part in (None, samples[max(0, self._num_samples - first) :]):
-            left = max(0, first - self._num_samples) if part is None else len(part)
+        for part in (None, samples[max(0, self.num_samples - first) :]):
+            left = max(0, first - self.num_samples) if part is None else len(part)
             done = 0
             while done < left:
-                room = BLOCK_SAMPLES - self._num_samples % BLOCK_SAMPLES
+                room = BLOCK_SAMPLES - self.num_samples % BLOCK_SAMPLES
                 taken = min(room, left - done)
                 yield (np.zeros(taken, np.float32) if part is None else part[done : done + taken])
                 done += taken
 
     def _hear(self, samples: FloatArray, action: LateAction) -> Iterator[Frame]:
         """Take at most a block; generate when a chunk of latent frames is complete."""
-        self._voice.write(AudioChunk(samples, VOICE_RATE_HZ, self._num_samples, 0))
-        self._num_samples += len(samples)
-        stages = self._stages
+        stages, times = self._stages, self._framer.times
+        times.begun_ns = time.monotonic_ns()
+        self._framer.hear(samples)
         with self._metrics.timer("features").measure():
             low, self._states["decimator"] = self._decimator.step(
                 samples, self._states["decimator"]
@@ -272,19 +235,21 @@ class Pipeline:
             if len(low):
                 tokens, self._states["speech"] = stages.speech.step(low, self._states["speech"])
                 self._tokens.extend(tokens)
+        times.encoded_ns = time.monotonic_ns()
         while len(self._tokens) >= self._chunk:
-            chunk = np.stack(self._tokens[: self._chunk])
+            tokens = np.stack(self._tokens[: self._chunk])
             del self._tokens[: self._chunk]
-            yield from self._generate(chunk, action)
+            yield from self._generate(tokens, action)
 
     def _generate(self, tokens: FloatArray, action: LateAction) -> Iterator[Frame]:
         """Make motion for a chunk, then one frame after the other."""
         stages = self._stages
-        if self._last_picture is None or self._last_rig is None:
+        if self._framer.picture is None or self._last_rig is None:
             action = LateAction.NOTHING  # there is nothing to repeat yet
-        begin_ns = time.perf_counter_ns()
         latents = None if action is LateAction.MOTION else self._move(tokens)
-        spent_ns = time.perf_counter_ns() - begin_ns
+        times = self._framer.times
+        times.moved_ns = time.monotonic_ns()
+        spent_ns = times.moved_ns - times.encoded_ns
         self._num_latents += self._chunk
         if latents is not None:
             rig, latents = self._steady(latents)
@@ -298,9 +263,10 @@ class Pipeline:
             if not len(rig):
                 return
             latents = stages.latent_space.from_rig(rig)
-        drawn: Iterator[ByteArray] = iter(())
+        drawn: Iterator[ByteArray | None] = iter(())
         if action is LateAction.NOTHING and latents is not None:
-            drawn = iter(stages.decoder.decode(latents))
+            drawn = iter(stages.decoder.decode(latents, self._wanted(len(rig))))
+        times.end = self.num_frames + len(rig)
         for values in rig:
             begin_ns = time.perf_counter_ns()
             picture = next(drawn, None)
@@ -308,9 +274,16 @@ class Pipeline:
             if picture is not None:
                 self._metrics.timer("decode").record(decode_ns)
             spent_ns += decode_ns
-            yield self._frame(values, picture)
+            yield self._framer.frame(values, picture, stages)
         if action is LateAction.NOTHING:
             self._metrics.timer("chunk").record(spent_ns)
+
+    def _wanted(self, num_frames: int) -> list[bool] | None:
+        """Return which of the next frames get a picture of their own; None for all."""
+        every = self._stages.tier.every
+        if every == 1 or self._framer.picture is None:
+            return None
+        return [(self.num_frames + place) % every == 0 for place in range(num_frames)]
 
     def _steady(self, latents: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the rig with an evenly moving head, and the latents that read out as that."""
@@ -326,33 +299,8 @@ class Pipeline:
         with self._metrics.timer("motion").measure():
             latents, self._states["motion"] = stages.motion.step(
                 tokens,
-                stages.life.plan(first, self._chunk, self.steering),
+                stages.life.plan(first, self._chunk, self._steering),
                 self._states["motion"],
                 latent_noise(self._seed, first, self._chunk),
             )
         return latents
-
-    def _frame(self, values: FloatArray, picture: ByteArray | None) -> Frame:
-        index, count = self._num_frames, self.samples_per_frame
-        pts_ns = index * NS_PER_S // self._fps
-        voice = self._voice.peek(index * count, count)
-        level, speaking, self._states["gate"] = self._gate.step(
-            voice, 1 / self._fps, self._states["gate"]
-        )
-        activity: StreamActivity = "speaking" if speaking else "idle"
-        if picture is None:
-            self._metrics.count("skipped_pictures")
-        shown = self._last_picture if picture is None else picture
-        assert shown is not None, "the decoder returned too few pictures"
-        self._last_picture = shown
-        self._num_frames += 1
-        held = self._num_samples - (index + 1) * count
-        return Frame(
-            index=index,
-            pts_ns=pts_ns,
-            captured_ns=self._captured_ns - held * NS_PER_S // VOICE_RATE_HZ,
-            rgba=shown,
-            rig=RigFrame(index, pts_ns, values, self._visemes.read(values), level, activity),
-            voice=VoiceChunk(voice, index * count, pts_ns),
-            repeated=picture is None,
-        )

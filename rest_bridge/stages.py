@@ -4,16 +4,19 @@ The pipeline knows them by these protocols only, so that a test may put somethin
 place. Shape letters: S samples, T latent frames, F frames, D width of a token, C conditions.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 
 from rest_bridge.avatar import Avatar
-from rest_bridge.generator.life import LifePlanner, Steering
+from rest_bridge.generator.life import LifePlanner
+from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.rig import POSE_NAMES
+from rest_bridge.tiers import TIERS, Tier
 from rest_bridge.types import LATENT_STRIDE, ByteArray, FloatArray, State
 
 
@@ -42,12 +45,23 @@ class MotionStage(Protocol):
         """Return float32 [T, 16, 4, 4] and the state to pass next."""
         ...
 
+    def adopt(self, avatar_latent: FloatArray, state: State) -> State:
+        """Return the state with another identity, which moves on from where this one is."""
+        ...
+
+    def with_steps(self, num_steps: int) -> Self:
+        """Return the same stage with another number of denoising steps."""
+        ...
+
 
 class LifeStage(Protocol):
     """Blinks, glances and head motion, planned for each latent frame."""
 
     def plan(
-        self, first_latent: int, num_latents: int, steering: Steering | None = None
+        self,
+        first_latent: int,
+        num_latents: int,
+        steering: Steering | SteeringRamp | None = None,
     ) -> FloatArray:
         """Return float32 [T, C]."""
         ...
@@ -68,8 +82,10 @@ class LatentStage(Protocol):
 class PictureStage(Protocol):
     """Latents in, pictures out."""
 
-    def decode(self, latents: FloatArray) -> Iterable[ByteArray]:
-        """Return 2T pictures, uint8 [H, W, 4]."""
+    def decode(
+        self, latents: FloatArray, wanted: Sequence[bool] | None = None
+    ) -> Iterable[ByteArray | None]:
+        """Return 2T pictures, uint8 [H, W, 4]; None for those that are not wanted."""
         ...
 
 
@@ -85,6 +101,9 @@ class Stages:
         decoder: latents to pictures.
         avatar_latent: float32 [1, 16, 4, 4], the portrait's own state.
         max_chunk_latents: latent frames that may be generated together.
+        avatar_id: whose face it is, a hash.
+        tier: how much is made.
+        smaller: makes a decoder for pictures of a share of the size, which come out enlarged.
     """
 
     speech: SpeechStage
@@ -94,6 +113,48 @@ class Stages:
     decoder: PictureStage
     avatar_latent: FloatArray
     max_chunk_latents: int = 12
+    avatar_id: str = ""
+    tier: Tier = TIERS[0]
+    smaller: Callable[[float], PictureStage] | None = None
+
+    def in_tier(self, tier: Tier) -> "Stages":
+        """Return the parts that make less; may load a decoder, which takes a tenth of a second."""
+        decoder = self.decoder
+        if tier.scale < 1 and self.smaller is not None:
+            decoder = self.smaller(tier.scale)
+        return replace(self.without_steps(tier), decoder=decoder)
+
+    def without_steps(self, tier: Tier) -> "Stages":
+        """Return the parts of a tier that need no loading: fewer steps and pictures, same size."""
+        motion = self.motion.with_steps(tier.steps) if tier.steps else self.motion
+        return replace(self, motion=motion, tier=tier)
+
+
+class EnlargedPictures:
+    """A decoder of small pictures, enlarged to the size of the stream."""
+
+    def __init__(self, decoder: PictureStage, size_px: int) -> None:
+        """Wrap a decoder.
+
+        Args:
+            decoder: draws.
+            size_px: width and height of what comes out.
+        """
+        self._decoder = decoder
+        self._size = (size_px, size_px)
+
+    def decode(
+        self, latents: FloatArray, wanted: Sequence[bool] | None = None
+    ) -> Iterable[ByteArray | None]:
+        """Draw like `PictureStage.decode`."""
+        import cv2
+
+        for picture in self._decoder.decode(latents, wanted):
+            if picture is None:
+                yield None
+            else:
+                enlarged = cv2.resize(picture, self._size, interpolation=cv2.INTER_LINEAR)
+                yield np.asarray(enlarged, np.uint8)
 
 
 def load_stages(
@@ -130,16 +191,63 @@ def load_stages(
     from rest_bridge.generator.latent import LatentSpace
 
     space = LatentSpace(package)
-    # The decoder adds the portrait's own head pose, so the reference looks straight ahead here.
-    rest = np.repeat(avatar.rest_rig[None], LATENT_STRIDE, 0).astype(np.float32)
-    rest[:, : len(POSE_NAMES)] = 0.0
-    motion = MotionGenerator(package, num_steps=steps or None)
+    motion = MotionGenerator(package, num_steps=steps or None, threads=threads, provider=provider)
     return Stages(
-        speech=SpeechEncoder(package),
+        speech=SpeechEncoder(package, threads=threads, provider=provider),
         motion=motion,
         life=LifePlanner(seed),
         latent_space=space,
         decoder=FaceDecoder(package, avatar, size_px),
-        avatar_latent=space.from_rig(rest),
+        avatar_latent=_avatar_latent(space, avatar),
         max_chunk_latents=motion.max_chunk_latents,
+        avatar_id=avatar_id(avatar),
+        smaller=_smaller(package, avatar, size_px),
     )
+
+
+def with_avatar(stages: Stages, package: ModelPackage, avatar: Avatar, *, size_px: int) -> Stages:
+    """Return the parts for another face; the trained ones are shared.
+
+    Args:
+        stages: of the face so far.
+        package: the model package.
+        avatar: the new face.
+        size_px: width and height of the pictures.
+    """
+    from rest_bridge.generator.decoder import FaceDecoder
+
+    decoder = FaceDecoder(package, avatar, size_px)
+    latent = _avatar_latent(stages.latent_space, avatar)
+    for _ in decoder.decode(latent):  # so that its first picture in the stream takes no longer
+        pass
+    return replace(
+        stages,
+        decoder=decoder,
+        avatar_latent=latent,
+        avatar_id=avatar_id(avatar),
+        smaller=_smaller(package, avatar, size_px),
+    )
+
+
+def avatar_id(avatar: Avatar) -> str:
+    """Return a hash that names a face without saying whose it is."""
+    return hashlib.sha256(avatar.picture.tobytes()).hexdigest()[:16]
+
+
+def _avatar_latent(space: LatentStage, avatar: Avatar) -> FloatArray:
+    # The decoder adds the portrait's own head pose, so the reference looks straight ahead here.
+    rest = np.repeat(avatar.rest_rig[None], LATENT_STRIDE, 0).astype(np.float32)
+    rest[:, : len(POSE_NAMES)] = 0.0
+    return space.from_rig(rest)
+
+
+def _smaller(
+    package: ModelPackage, avatar: Avatar, size_px: int
+) -> Callable[[float], PictureStage]:
+    def make(scale: float) -> PictureStage:
+        from rest_bridge.generator.decoder import MIN_SIZE_PX, FaceDecoder
+
+        small_px = max(MIN_SIZE_PX, round(size_px * scale))
+        return EnlargedPictures(FaceDecoder(package, avatar, small_px), size_px)
+
+    return make

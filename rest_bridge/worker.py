@@ -2,24 +2,33 @@
 
 Place in the flow: SampleRing -> here (Pipeline) -> FrameQueue -> presenter. It owns the pipeline
 and all state of the generator; `run` is a thread's body. It decides which sample the stream begins
-with and tells the pipeline how late it is; what that means is `pipeline.late_action`'s business.
+with and tells the pipeline how late it is; what that means is `lateness.late_action`'s business.
 """
 
+import logging
 import threading
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.graph import Graph
 from rest_bridge.handoff import FrameQueue, SampleRing
+from rest_bridge.ladder import Ladder
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.presenter import Presenter
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk
+from rest_bridge.rehearsal import rehearse
+from rest_bridge.stages import Stages
+from rest_bridge.tiers import ChunkReport
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, Frame
 
 READ_SAMPLES: Final = VOICE_RATE_HZ // 100
 _POLL_S: Final = 0.25
 _ROOM_S: Final = 2.0
 """How long a frame waits for room in the queue before the oldest one is dropped."""
+
+_log = logging.getLogger(__name__)
 
 
 class ComputeGuess:
@@ -59,18 +68,57 @@ class Worker:
         self._joined = threading.Event()
         self._presenter: Presenter | None = None
         self._guess = ComputeGuess()
+        self._governor = graph.governor()
+        self._ladder: Ladder | None = None
+        self._changes: deque[tuple[Callable[[Pipeline], None], threading.Event]] = deque()
         self.ready = threading.Event()
         """Set once the model is loaded and warm."""
+
+    @property
+    def tier(self) -> str:
+        """Name of the tier that the next chunk is generated in."""
+        return self._governor.tier.name
 
     def join(self, presenter: Presenter) -> None:
         """Say who shows the frames; called once."""
         self._presenter = presenter
         self._joined.set()
 
+    def post(self, change: Callable[[Pipeline], None]) -> threading.Event:
+        """Change something of the pipeline before its next chunk; from any thread.
+
+        Args:
+            change: called by the worker's thread; must be quick.
+
+        Returns:
+            Set when it was done.
+        """
+        done = threading.Event()
+        self._changes.append((change, done))
+        return done
+
+    def wear(self, stages: Stages) -> threading.Event:
+        """Go on with another face, in whatever tier the stream is then; from any thread.
+
+        Args:
+            stages: of the face, in the full tier.
+
+        Returns:
+            Set when it was done.
+        """
+
+        def change(pipeline: Pipeline) -> None:
+            self._ladder = Ladder(stages)
+            pipeline.adopt(self._ladder.at(self._governor.tier))
+
+        return self.post(change)
+
     def run(self, stop: threading.Event) -> None:
         """Load, rehearse, and generate until the voice ends or `stop` is set."""
         pipeline = self._graph.pipeline()
-        rehearsal = pipeline.rehearse()
+        rehearsal = rehearse(pipeline)
+        self._ladder = Ladder(pipeline.stages)
+        pipeline.adopt(self._ladder.at(self._governor.tier))
         self._queue.resize(max(2, 2 * pipeline.frames_per_chunk))
         delay_ns = (
             rehearsal.num_samples * NS_PER_S // VOICE_RATE_HZ
@@ -96,17 +144,63 @@ class Worker:
             if not begun:
                 chunk = self._begin(presenter, chunk, delay_ns)
                 begun = True
-            behind_ns = self._behind_ns(presenter, pipeline)
-            frame = None
-            for frame in pipeline.stream(chunk, behind_ns=behind_ns):
-                self._queue.put(frame, timeout_s=_ROOM_S)
-            if frame is not None and frame.repeated:
-                self._guess.skipped()
-            elif frame is not None:
-                self._guess.drawn(self._graph.metrics.timer("chunk").last_ns())
+            self._make_changes(pipeline)
+            self._generate(presenter, pipeline, chunk)
         for frame in pipeline.finish():
             self._queue.put(frame, timeout_s=_ROOM_S)
         self._queue.close()
+
+    def _make_changes(self, pipeline: Pipeline) -> None:
+        while self._changes:
+            change, done = self._changes.popleft()
+            change(pipeline)
+            done.set()
+
+    def _generate(self, presenter: Presenter, pipeline: Pipeline, chunk: AudioChunk) -> None:
+        """Hand on the frames that a few samples complete, and judge how that went."""
+        behind_ns = self._behind_ns(presenter, pipeline)
+        made: list[Frame] = []
+        spare_ns: int | None = None
+        for frame in pipeline.stream(chunk, behind_ns=behind_ns):
+            due_ns = presenter.due_ns(frame.index)
+            if due_ns is not None and frame.times is not None:
+                left_ns = due_ns - frame.times.drawn_ns
+                spare_ns = left_ns if spare_ns is None else min(spare_ns, left_ns)
+            made.append(frame)
+            self._queue.put(frame, timeout_s=_ROOM_S)
+        if not made or pipeline.resting:
+            return
+        compute_ns = self._graph.metrics.timer("chunk").last_ns()
+        drawn = behind_ns <= 0
+        if drawn:
+            self._guess.drawn(compute_ns)
+        else:
+            self._guess.skipped()
+        if made[-1].times is None or spare_ns is None:
+            return
+        self._govern(
+            pipeline,
+            ChunkReport(
+                at_ns=made[-1].times.drawn_ns,
+                length_ns=len(made) * NS_PER_S // pipeline.fps,
+                compute_ns=compute_ns,
+                spare_ns=spare_ns,
+                drawn=drawn,
+            ),
+        )
+
+    def _govern(self, pipeline: Pipeline, report: ChunkReport) -> None:
+        """Choose the tier of the next chunk."""
+        before = self._governor.tier
+        tier = self._governor.done(report)
+        assert self._ladder is not None, "it is there before anything is generated"
+        stages = self._ladder.at(tier)
+        if stages is not pipeline.stages:
+            pipeline.adopt(stages)
+        if tier is not before:
+            self._guess.ns = int(self._guess.ns * tier.cost / before.cost)
+            self._graph.metrics.count(f"tier.{tier.name}")
+            _log.info("tier %s", tier.name)
 
     def _begin(self, presenter: Presenter, chunk: AudioChunk, delay_ns: int) -> AudioChunk:
         """Choose the first sample, so that a live frame's turn fits the turns of the stream."""

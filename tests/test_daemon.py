@@ -6,10 +6,12 @@ import time
 import numpy as np
 import pytest
 
+from rest_bridge import worker
 from rest_bridge.daemon import Daemon, Outcome
 from rest_bridge.errors import SinkUnavailable, SourceError
 from rest_bridge.graph import Graph, Outlet
 from rest_bridge.pipeline import Pipeline
+from rest_bridge.rehearsal import rehearse
 from tests.support.standins import StandInSink, StandInSource, standin_stages
 
 VOICE = (np.random.default_rng(5).standard_normal(24_000) * 0.1).astype(np.float32)
@@ -70,11 +72,11 @@ def test_one_hiccup_does_not_stop_the_pictures_for_good():
     draw = stages.decoder.decode
     calls = []
 
-    def decode(latents: np.ndarray):
+    def decode(latents: np.ndarray, wanted=None):
         calls.append(None)
         if len(calls) == 20:  # 6 are the rehearsal's; then one chunk takes far too long
             time.sleep(0.45)
-        yield from draw(latents)
+        yield from draw(latents, wanted)
 
     stages.decoder.decode = decode
     run(make_graph(sink, voice=ENDLESS, stages=stages), seconds=4)
@@ -213,26 +215,18 @@ def test_status_comes_once_a_second_with_rate_and_latency():
     assert seen[-1].sinks[0].sent > 20
 
 
-def test_slow_generator_repeats_pictures_but_neither_queues_nor_breaks_the_voice():
+def test_slow_generator_repeats_pictures_but_neither_queues_nor_breaks_the_voice(monkeypatch):
     sink = StandInSink()
     voice = (np.random.default_rng(1).standard_normal(48_000) * 0.1).astype(np.float32)
     stages = standin_stages(lookahead_ms=40)
     graph = make_graph(sink, voice=voice, stages=stages)
-    load = graph.pipeline
 
-    def loaded() -> Pipeline:
-        pipeline = load()
-        rehearse = pipeline.rehearse
+    def and_then_slow(pipeline: Pipeline):
+        result = rehearse(pipeline)
+        stages.motion.work_s = 0.12
+        return result
 
-        def and_then_slow(num_chunks: int = 6):
-            result = rehearse(num_chunks)
-            stages.motion.work_s = 0.12
-            return result
-
-        pipeline.rehearse = and_then_slow
-        return pipeline
-
-    graph.pipeline = loaded
+    monkeypatch.setattr(worker, "rehearse", and_then_slow)
     outcome = run(graph)
     assert outcome.status.repeated > 5
     heard = np.concatenate([f.voice.samples for f in sink.frames])

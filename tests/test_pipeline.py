@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from rest_bridge.errors import ConfigError
 from rest_bridge.generator.sampler import latent_noise
-from rest_bridge.pipeline import LateAction, Pipeline, late_action
+from rest_bridge.lateness import LateAction, late_action
+from rest_bridge.pipeline import Pipeline
+from rest_bridge.rehearsal import rehearse
 from rest_bridge.types import FRAME_DURATION_NS, SAMPLES_PER_FRAME, AudioChunk, Frame
 from tests.support.standins import StandInDecoder, standin_stages
 
@@ -162,7 +164,7 @@ def test_speech_is_labelled():
 
 def test_rehearsal_measures_and_leaves_the_stream_untouched():
     pipeline = Pipeline(standin_stages(lookahead_ms=40), chunk_latents=2)
-    rehearsal = pipeline.rehearse()
+    rehearsal = rehearse(pipeline)
     assert rehearsal.num_samples == (2 * 80 + 40) * 48
     assert rehearsal.compute_ns > 0
     assert_equal(push_all(pipeline, VOICE, [960]), generate_with_lookahead_40())

@@ -9,8 +9,8 @@ from rest_bridge.audio.file import FileSource
 from rest_bridge.config import Config
 from rest_bridge.gallery import FACES_PATH
 from rest_bridge.loader import Loader
-from rest_bridge.metrics import Metrics
 from rest_bridge.pipeline import Pipeline
+from rest_bridge.rehearsal import rehearse
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.stages import Stages, load_stages
 from rest_bridge.types import AudioChunk, Frame
@@ -64,5 +64,5 @@ def test_the_mouth_moves_with_the_voice_and_rests_without(stages, voice):
 
 
 def test_rehearsal_knows_the_look_ahead(stages):
-    rehearsal = Pipeline(stages, metrics=Metrics()).rehearse(3)
+    rehearsal = rehearse(Pipeline(stages), 3)
     assert 80 * 48 < rehearsal.num_samples <= 200 * 48

@@ -21,18 +21,20 @@ class SpeechEncoder:
     its end has been heard.
     """
 
-    def __init__(self, package: ModelPackage) -> None:
+    def __init__(self, package: ModelPackage, *, threads: int = 1, provider: str = "cpu") -> None:
         """Load the graph and the constants of the features.
 
         Args:
             package: the model package.
+            threads: CPU threads.
+            provider: "cpu", or "auto" to try GPUs.
 
         Raises:
             PackageError: the package has no speech encoder, or ONNX Runtime is missing.
         """
         section = package.section("audio")
         self._mel = LogMel(MelConfig.from_arrays(package.arrays("audio"), section))
-        self._session = package.session("speech_encoder")
+        self._session = package.session("speech_encoder", threads=threads, provider=provider)
         self._block_frames = int(section["frames_per_latent"])
         self._lookahead_frames = int(section["lookahead_frames"])
         self._history_latents = int(section["history_latents"])

@@ -6,7 +6,7 @@ added to the base flow before the picture is read, so that it can never bring in
 Shape letters: T latent frames, S output pixels, G cells of the correction.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -76,17 +76,24 @@ class FaceDecoder:
         latent = self._space.from_rig(np.repeat(values[None], LATENT_STRIDE, 0))[0]
         return self._draw(values, latent, 0)
 
-    def decode(self, latents: FloatArray) -> Iterator[ByteArray]:
+    def decode(
+        self, latents: FloatArray, wanted: Sequence[bool] | None = None
+    ) -> Iterator[ByteArray | None]:
         """Draw the frames of motion latents one after the other.
 
         Args:
             latents: float32 [T, 16, 4, 4].
+            wanted: which of the 2T frames to draw; all if None.
 
         Yields:
-            ByteArray: 2T times uint8 [S, S, 4], as `render`.
+            ByteArray | None: 2T times uint8 [S, S, 4], as `render`; None for a frame that is not
+                wanted.
         """
         for index, values in enumerate(self._space.to_rig(latents)):
-            yield self._draw(values, latents[index // LATENT_STRIDE], index % LATENT_STRIDE)
+            if wanted is None or wanted[index]:
+                yield self._draw(values, latents[index // LATENT_STRIDE], index % LATENT_STRIDE)
+            else:
+                yield None
 
     def _draw(self, values: FloatArray, latent: FloatArray, frame: int) -> ByteArray:
         decoder = self._flow_decoder

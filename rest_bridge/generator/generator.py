@@ -6,8 +6,9 @@ finished latents writes their keys and values into the Context-Cache. It knows n
 Shape letters: T latent frames of a chunk, D token width, C conditions.
 """
 
+import copy
 from itertools import pairwise
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class MotionGenerator:
         *,
         num_steps: int | None = None,
         temperature: float | None = None,
+        threads: int = 1,
+        provider: str = "cpu",
     ) -> None:
         """Load the graphs.
 
@@ -39,6 +42,8 @@ class MotionGenerator:
             num_steps: denoising steps a chunk, 1 to 8; the package's choice if None.
             temperature: factor on the noise, 0 to 1; lower is more typical, less lively motion;
                 the package's choice if None.
+            threads: CPU threads of each graph.
+            provider: "cpu", or "auto" to try GPUs.
 
         Raises:
             PackageError: the package has no DiT or wants unknown conditions, or ONNX Runtime is
@@ -57,9 +62,9 @@ class MotionGenerator:
             raise ConfigError(f"generator.temperature = {heat} is not possible; choose 0 to 1.")
         self._columns = known_columns(section.get("conditions", FIRST_CONDITION_NAMES))
         self._temperature = np.float32(heat)
-        self._schedule = schedule(steps)
-        self._session = package.session("dit")
-        self._prefill = package.session("dit_prefill")
+        self.num_steps = steps
+        self._session = package.session("dit", threads=threads, provider=provider)
+        self._prefill = package.session("dit_prefill", threads=threads, provider=provider)
         self._graph_spec = StateSpec.from_manifest(section["state"])
         self.max_chunk_latents: int = int(section["max_chunk_latents"])
         self.state_spec: StateSpec = StateSpec(
@@ -76,13 +81,40 @@ class MotionGenerator:
         Returns:
             The state: ID-Sink of this avatar, empty Context-Cache.
         """
+        return {
+            **self._graph_spec.initial(),
+            **self._identity(avatar_latent),
+            _NEXT_LATENT: np.array([first_latent], np.int64),
+        }
+
+    def adopt(self, avatar_latent: FloatArray, state: State) -> State:
+        """Give another identity to a stream, which moves on from where it is.
+
+        Args:
+            avatar_latent: as for `initial_state`, of the new reference.
+            state: of the stream so far; left untouched.
+
+        Returns:
+            The state with the ID-Sink of the new avatar, the same Context-Cache and position.
+        """
+        return {**state, **self._identity(avatar_latent)}
+
+    def with_steps(self, num_steps: int) -> Self:
+        """Return a generator on the same graphs that denoises in so many steps.
+
+        Args:
+            num_steps: 1 to 8. States pass from one to the other.
+        """
+        other = copy.copy(self)
+        other.num_steps = num_steps
+        return other
+
+    def _identity(self, avatar_latent: FloatArray) -> dict[str, Array]:
         reference = avatar_latent.reshape(1, *LATENT_SHAPE).astype(np.float32, copy=False)
         sink = self._prefill.run({"reference": reference})
         return {
-            **self._graph_spec.initial(),
             "state.sink_keys": sink["sink_keys"],
             "state.sink_values": sink["sink_values"],
-            _NEXT_LATENT: np.array([first_latent], np.int64),
         }
 
     def step(
@@ -114,7 +146,7 @@ class MotionGenerator:
             **{a.name: state[a.name] for a in self._graph_spec.arrays},
         }
         latents = noise[None] * self._temperature
-        for t, t_next in pairwise(self._schedule):
+        for t, t_next in pairwise(schedule(self.num_steps)):
             flow_time = np.full((1, num_latents), t, np.float32)
             # Asking for the velocity alone spares the copies of keys and values.
             out = self._session.run({"latents": latents, "t": flow_time, **inputs}, ["velocity"])

@@ -4,15 +4,16 @@ They are cheap and deterministic, have memory, and let a test see in a picture w
 and plan it was made from. None of them is shipped.
 """
 
+import copy
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 
 from rest_bridge.errors import SinkError, SinkUnavailable, SourceClosed
-from rest_bridge.generator.life import Steering
+from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.stages import Stages
 from rest_bridge.types import AudioChunk, ByteArray, FloatArray, Frame, FrameFormat, State
 
@@ -49,6 +50,7 @@ class StandInMotion:
         self._fail_at = fail_at
         self.work_s = work_s
         self.num_latents = 0
+        self.num_steps = 0
 
     def initial_state(self, avatar_latent: FloatArray) -> State:
         return {"motion.memory": avatar_latent.reshape(-1).copy()}
@@ -70,12 +72,23 @@ class StandInMotion:
             out[row] = memory
         return out.reshape(-1, 16, 4, 4), {"motion.memory": memory}
 
+    def adopt(self, avatar_latent: FloatArray, state: State) -> State:
+        return state
+
+    def with_steps(self, num_steps: int) -> "StandInMotion":
+        other = copy.copy(self)
+        other.num_steps = num_steps
+        return other
+
 
 class StandInLife:
     """A plan that counts."""
 
     def plan(
-        self, first_latent: int, num_latents: int, steering: Steering | None = None
+        self,
+        first_latent: int,
+        num_latents: int,
+        steering: Steering | SteeringRamp | None = None,
     ) -> FloatArray:
         return np.arange(first_latent, first_latent + num_latents, dtype=np.float32)[:, None]
 
@@ -94,16 +107,23 @@ class StandInLatentSpace:
 
 
 class StandInDecoder:
-    """Pictures of 8 x 8 pixels that hold the bytes of the rig."""
+    """Pictures of 8 x 8 pixels that hold the bytes of the rig, and `mark` in their last byte."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: int = 0) -> None:
+        self.mark = mark
         self.num_pictures = 0
 
-    def decode(self, latents: FloatArray) -> Iterator[ByteArray]:
-        for rig in StandInLatentSpace().to_rig(latents):
+    def decode(
+        self, latents: FloatArray, wanted: Sequence[bool] | None = None
+    ) -> Iterator[ByteArray | None]:
+        for index, rig in enumerate(StandInLatentSpace().to_rig(latents)):
+            if wanted is not None and not wanted[index]:
+                yield None
+                continue
             self.num_pictures += 1
             picture = np.zeros(8 * 8 * 4, np.uint8)
             picture[: 4 * NUM_RIG] = rig.view(np.uint8)
+            picture[-1] = self.mark
             yield picture.reshape(8, 8, 4)
 
 

@@ -69,7 +69,7 @@ class ChunkReport:
     Attributes:
         at_ns: when it was done.
         length_ns: of its media.
-        compute_ns: time that its generation took; of a chunk without pictures too.
+        compute_ns: time that its generation took; counts only where it was drawn.
         spare_ns: from its last picture being ready to that frame's turn; negative if it was late.
         drawn: False where it was too late to draw it.
     """
@@ -140,7 +140,8 @@ class Governor:
 
     def _load(self) -> float:
         """Return compute time over media time; the slowest chunk does not count."""
-        loads = sorted(chunk.compute_ns / chunk.length_ns for chunk in self._chunks)[:-1]
+        drawn = [chunk for chunk in self._chunks if chunk.drawn]
+        loads = sorted(chunk.compute_ns / chunk.length_ns for chunk in drawn)[:-1]
         return sum(loads) / max(1, len(loads))
 
     def _fall(self, now_ns: int) -> None:

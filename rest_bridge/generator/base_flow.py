@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar
-from rest_bridge.generator.fields import grid_points, invert, read_field
+from rest_bridge.generator.fields import grid_points, invert, read_field, to_local
+from rest_bridge.generator.seam import Seam
 from rest_bridge.types import Array
 
 FULL_BOX: Final = np.array([0, 0, 1, 1], np.float32)
@@ -97,8 +98,7 @@ class BaseFlow:
                  for sheet, seal in zip(sheets, seals, strict=True)]  # fmt: skip
         rows += at_lines
         self._linear = np.concatenate([part.reshape(len(part), -1) for part in rows], 1)
-        corner = np.clip(np.abs(self.line_places), 0, 1) ** 4
-        self._zip = (avatar.eye_distance * (0.005 + 0.016 * corner)).astype(np.float32)
+        self._seam = Seam(avatar, self._mouth_places)
         self._rest_gap = float(mouth.gap_gain @ mouth.rest)
 
     def pose(self, pose: Array) -> tuple[Array, Array]:
@@ -170,13 +170,12 @@ class BaseFlow:
         lower_points = mouth.contour_lower + at_lower
         for end in (0, -1):  # the sheets join at the corners of the mouth
             upper_points[end] = lower_points[end] = (upper_points[end] + lower_points[end]) / 2
+        own = reached if self._rest_gap > 0 else 0.0
+        self._seam.shape(arkit, own, (upper_points, lower_points), (upper, lower))
         upper_line = self._line(upper_points)
         lower_line = self._line(lower_points)
-        # Pressed lips overlap: they then meet in the middle. Thin slits close, first at the
-        # corners, as soft lips do; what the portrait itself shows stays open.
         middle = (upper_line + lower_line) / 2
         half = np.maximum(lower_line - upper_line, 0) / 2
-        half = np.maximum(half - self._zip * (1 - self._share_open(reached)), 0)
         upper_line, lower_line = middle - half, middle + half
         return Expression(
             face=invert(face, self.face_box, self._face_places),
@@ -190,9 +189,6 @@ class BaseFlow:
             jaw_shift=effective[:-1] @ mouth.jaw_shift,
             teeth_shift=effective[:-1] @ mouth.teeth_shift,
         )
-
-    def _share_open(self, reached: float) -> float:
-        return reached if self._rest_gap > 0 else 0.0
 
     def _split(self, flat: Array) -> list[Array]:
         parts: list[Array] = []
@@ -230,26 +226,6 @@ def _smooth_along(values: Array) -> Array:
     weights = (1, 4, 6, 4, 1)
     total = sum(w * padded[:, k : k + count] for k, w in enumerate(weights))
     return np.asarray(total / sum(weights), np.float32)
-
-
-def to_local(origin: Array, along: Array, points: Array) -> Array:
-    """Return (s, t) of canvas points: s in units of `along`, t perpendicular in canvas units.
-
-    Args:
-        origin: float32 [2].
-        along: float32 [2].
-        points: float32 [H, W, 2] or [S, 2].
-
-    Returns:
-        float32 of the same shape.
-    """
-    length = float(np.hypot(along[0], along[1]))
-    unit = along / length
-    basis = np.array([[unit[0] / length, unit[1] / length], [-unit[1], unit[0]]], np.float64)
-    shift = -basis @ np.asarray(origin, np.float64)
-    shape = points.shape if points.ndim == 3 else (1, *points.shape)
-    matrix = np.concatenate([basis, shift[:, None]], 1)
-    return cv2.transform(points.astype(np.float32).reshape(shape), matrix).reshape(points.shape)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> Array:

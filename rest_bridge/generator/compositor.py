@@ -14,8 +14,15 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar, EyeLayer
-from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow, Expression, to_local
-from rest_bridge.generator.fields import cells_of, grid_points, read_cells, read_field, smoothstep
+from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow, Expression
+from rest_bridge.generator.fields import (
+    cells_of,
+    grid_points,
+    read_cells,
+    read_field,
+    smoothstep,
+    to_local,
+)
 from rest_bridge.generator.lids import Lids
 from rest_bridge.types import Array, ByteArray
 

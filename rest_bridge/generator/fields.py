@@ -107,6 +107,26 @@ def invert(forward: Array, box: Array, places: Array) -> Array:
     return backward
 
 
+def to_local(origin: Array, along: Array, points: Array) -> Array:
+    """Return (s, t) of canvas points: s in units of `along`, t perpendicular in canvas units.
+
+    Args:
+        origin: float32 [2].
+        along: float32 [2].
+        points: float32 [H, W, 2] or [S, 2].
+
+    Returns:
+        float32 of the same shape.
+    """
+    length = float(np.hypot(along[0], along[1]))
+    unit = along / length
+    basis = np.array([[unit[0] / length, unit[1] / length], [-unit[1], unit[0]]], np.float64)
+    shift = -basis @ np.asarray(origin, np.float64)
+    shape = points.shape if points.ndim == 3 else (1, *points.shape)
+    matrix = np.concatenate([basis, shift[:, None]], 1)
+    return cv2.transform(points.astype(np.float32).reshape(shape), matrix).reshape(points.shape)
+
+
 def smoothstep(low: float, high: float, value: Array) -> Array:
     """Return 0 below `low`, 1 above `high`, smooth between.
 

@@ -12,8 +12,7 @@ from typing import Final
 import numpy as np
 
 from rest_bridge.avatar import EyeLayer
-from rest_bridge.generator.base_flow import to_local
-from rest_bridge.generator.fields import grid_points
+from rest_bridge.generator.fields import grid_points, to_local
 from rest_bridge.rig import ARKIT_NAMES
 from rest_bridge.types import Array
 

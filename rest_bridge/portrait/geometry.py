@@ -6,7 +6,7 @@ with each rig value. So the movement is exact at run time and needs neither mesh
 Lengths in canvas units. Shape letters: V vertices, K shapes, H/W cells.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -28,6 +28,7 @@ _CHEEKS: Final = ("eyeSquint", "cheek", "mouth", "nose")
 """Shapes that must not press the eyeballs; brows keep the head's own falloff."""
 _LEFT_OUT: Final = ("tongueOut",)
 _JAW: Final = ("jawForward", "jawLeft", "jawRight", "jawOpen")
+_OPENS: Final = ("jawOpen", "mouthClose")
 _ROUND: Final = ("mouthFunnel", "mouthPucker")
 SHAPES: Final = np.array(
     [i for i, name in enumerate(ARKIT_NAMES) if not name.startswith(_LIDS + _LEFT_OUT)], np.int16
@@ -35,6 +36,11 @@ SHAPES: Final = np.array(
 _EMPHASIS: Final = {"mouthFunnel": 1.4, "mouthPucker": 1.35, "browInnerUp": 0.8,
                     "browOuterUpLeft": 0.8, "browOuterUpRight": 0.8}  # fmt: skip
 """The scans' pouts look weak in a picture, their brows too strong (judged by eye)."""
+_NARROWS: Final = {"mouthFunnel": 0.36, "mouthPucker": 0.46}
+"""Share of the mouth's width that each takes away: an o is 35 to 40 mm wide, a u 25 to 30."""
+_LIFTS: Final = {"mouthFunnel": 0.0, "mouthPucker": 0.0}
+_JAW_OPENING: Final = 0.43
+"""Eye distances between the lips at a full jawOpen, as on the mean of the scans."""
 _BORDER: Final = 0.09
 """Next to a border that cuts the person off nothing moves: there is nothing to show beyond it."""
 _SEAL_SHARE: Final = 0.35
@@ -158,6 +164,7 @@ def face_field(
     # Under an opening jaw the neck gives way; smiles and brows end with the face.
     reach = np.where([ARKIT_NAMES[i] in _JAW for i in SHAPES], 0.65, 0.25).repeat(2) * eye_distance
     damping = np.exp(-((distance[..., None] / reach) ** 2))
+    basis = basis + _narrowing(fitted, lips, places, eye_distance, canvas_px)
     basis = cv2.GaussianBlur(basis.reshape(*_FACE_CELLS, -1), (3, 3), 0.7)
     window = np.minimum(1.0, _edge_distance(*_FACE_CELLS) / 6)
     basis = basis * damping * window[..., None]
@@ -204,7 +211,8 @@ def mouth_sheets(
     band = 0.045 * eye_distance * (1 - _smoothstep(0.85, 1.0, np.abs(local[..., 0])))
     upper = fill_outside(values, known & ~(between & (local[..., 1] > upper_line - band)))
     lower = fill_outside(values, known & ~(between & (local[..., 1] < lower_line + band)))
-    upper, lower = (cv2.GaussianBlur(sheet, (3, 3), 0.7) for sheet in (upper, lower))
+    narrowing = _narrowing(fitted, lips, places, eye_distance, canvas_px)
+    upper, lower = (cv2.GaussianBlur(sheet + narrowing, (3, 3), 0.7) for sheet in (upper, lower))
     seal_upper, seal_lower = _seals(lips, places, eye_distance)
     middle = np.stack([lips.points(lips.upper), lips.points(lips.lower)])[:, 11:22]
     unit = lips.axes.along / half
@@ -230,6 +238,70 @@ def mouth_sheets(
             np.float32
         ),
     )
+
+
+def calibrate(
+    face: FaceField, sheets: MouthSheets, fitted: FittedHead, eye_distance: float
+) -> tuple[FaceField, MouthSheets]:
+    """Make the same rig open every portrait equally far, in true eye distances.
+
+    Args:
+        face: from `face_field`.
+        sheets: from `mouth_sheets`.
+        fitted: the head.
+        eye_distance: as seen, canvas units; a turned face shows it shortened.
+
+    Returns:
+        Both, with the jaw's part scaled.
+    """
+    shown = max(float(np.hypot(fitted.rotation[0, 0], fitted.rotation[1, 0])), 0.7)
+    jaw = list(SHAPES).index(ARKIT_NAMES.index("jawOpen"))
+    opening = max(float(sheets.gap_gain[jaw]), 1e-4)
+    gain = float(np.clip(_JAW_OPENING * eye_distance / shown / opening, 0.7, 1.5))
+    gains = np.where([ARKIT_NAMES[i] in _OPENS for i in SHAPES], gain, 1.0).astype(np.float32)
+
+    def scaled(values: Array) -> Array:
+        shape = (len(gains), *[1] * (values.ndim - 1))
+        return (values * gains.reshape(shape)).astype(values.dtype)
+
+    return replace(face, basis=scaled(face.basis)), replace(
+        sheets,
+        upper=scaled(sheets.upper),
+        lower=scaled(sheets.lower),
+        gap_gain=scaled(sheets.gap_gain),
+        jaw_shift=scaled(sheets.jaw_shift),
+    )
+
+
+def _narrowing(
+    fitted: FittedHead, lips: LipCurves, places: Array, eye_distance: float, canvas_px: int
+) -> Array:
+    """Return what rounding shapes lack until they narrow a mouth as lips do, [H, W, 2K]."""
+    out = np.zeros((*places.shape[:2], len(SHAPES), 2), np.float32)
+    half = float(np.linalg.norm(lips.axes.along))
+    unit = lips.axes.along / half
+    normal = np.array([-unit[1], unit[0]], np.float32)
+    local = lips.axes.local(places)
+    beyond = np.maximum(np.abs(local[..., 0]) - 1, 0) * half / (0.3 * eye_distance)
+    above = local[..., 1] / (0.45 * eye_distance)
+    pull = -np.clip(local[..., 0], -1, 1) * np.exp(-(beyond**2) - above**2)
+    corners = lips.points(lips.upper)[[0, -1]]
+    for name, share in _NARROWS.items():
+        number = list(SHAPES).index(ARKIT_NAMES.index(name))
+        moved = _moved(fitted, corners, ARKIT_NAMES.index(name), canvas_px)
+        moved = moved * _EMPHASIS.get(name, 1.0)
+        inwards = float((moved[0] - moved[1]) @ unit) / 2
+        out[..., number, :] = (pull * max(share * half - inwards, 0.0))[..., None] * unit
+        lift = _LIFTS.get(name, 0.0) * eye_distance
+        out[..., number, :] += (np.abs(pull) * lift)[..., None] * normal
+    return out.reshape(*places.shape[:2], -1)
+
+
+def _moved(fitted: FittedHead, points: Array, shape: int, canvas_px: int) -> Array:
+    """Return how the head's surface at canvas points [S, 2] moves with a full shape."""
+    distance = np.linalg.norm(fitted.vertices[None, :, :2] - points[:, None] * canvas_px, axis=-1)
+    near = np.argsort(distance, axis=1)[:, :6]
+    return fitted.displacement[shape][near, :2].mean(1) / canvas_px
 
 
 def _from_border(places: Array, person: Array | None) -> Array:

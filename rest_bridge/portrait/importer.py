@@ -18,7 +18,14 @@ from rest_bridge.portrait.backdrop import cut_out, no_backdrop
 from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_curves
 from rest_bridge.portrait.detect import DetectedFace, detect_faces, find_landmarks
 from rest_bridge.portrait.fit import FittedHead, fit_head
-from rest_bridge.portrait.geometry import SHAPES, face_field, head_field, mouth_sheets
+from rest_bridge.portrait.geometry import (
+    SHAPES,
+    MouthSheets,
+    calibrate,
+    face_field,
+    head_field,
+    mouth_sheets,
+)
 from rest_bridge.portrait.paint import Light, detect_style, paint_mouth, read_light
 from rest_bridge.portrait.paint_eyes import lid_is_bare, paint_shut_eye
 from rest_bridge.portrait.pictures import read_picture
@@ -242,7 +249,9 @@ def assemble(
     report("building the movement", 0.5)
     solid = bool((canvas[..., 3] == 255).all())
     face = face_field(fitted, points, lips, eye_distance, canvas_px)
-    mouth = _mouth(canvas, fitted, points, lips, light, chosen, eye_distance)
+    sheets = mouth_sheets(fitted, points, lips, eye_distance, canvas_px)
+    face, sheets = calibrate(face, sheets, fitted, eye_distance)
+    mouth = _mouth(canvas, fitted, sheets, lips, light, chosen, eye_distance)
     rest_rig = np.zeros(len(RIG_INDEX), np.float32)
     rest_rig[6 + SHAPES] = mouth.rest
     report("cutting the person out", 0.7)
@@ -281,13 +290,12 @@ def assemble(
 def _mouth(
     canvas: ByteArray,
     fitted: FittedHead,
-    points: Array,
+    sheets: MouthSheets,
     lips: LipCurves,
     light: Light,
     style: Style,
     eye_distance: float,
 ) -> MouthLayer:
-    sheets = mouth_sheets(fitted, points, lips, eye_distance, len(canvas))
     inside = paint_mouth(canvas, lips, light, style, eye_distance)
     width = 0.028 if style == "drawn" else 0.0
     return MouthLayer(

@@ -15,6 +15,8 @@ NS_PER_S: Final = 1_000_000_000
 _TIME_CONSTANT_NS: Final = 10 * NS_PER_S
 _MAX_SLEW: Final = 500e-6
 """The media clock follows a device clock by at most 500 ppm; crystals differ by under 200."""
+JUMP_NS: Final = NS_PER_S // 2
+"""A source whose times move by more than this has slept: the media clock moves with it at once."""
 
 
 class Clock(Protocol):
@@ -49,6 +51,8 @@ class MediaClock:
 
     A device's 48 kHz is not the computer's: the mapping follows what the source reports with a
     time constant of ten seconds and a bounded slew, so that jitter of single chunks moves nothing.
+    A jump (the computer slept, the process was stopped) is taken over at once: what nobody could
+    hear or see is cut out of the stream.
     """
 
     def __init__(self, *, rate_hz: int = VOICE_RATE_HZ) -> None:
@@ -61,6 +65,7 @@ class MediaClock:
         self._lock = threading.Lock()
         self._origin_ns: int | None = None
         self._last_ns = 0
+        self.num_jumps = 0
 
     @property
     def started(self) -> bool:
@@ -74,11 +79,22 @@ class MediaClock:
             if self._origin_ns is None:
                 self._origin_ns, self._last_ns = implied_ns, captured_ns
                 return
+            if abs(implied_ns - self._origin_ns) > JUMP_NS:
+                self._origin_ns, self._last_ns = implied_ns, captured_ns
+                self.num_jumps += 1
+                return
             elapsed_ns = max(0, captured_ns - self._last_ns)
             step = (implied_ns - self._origin_ns) * min(1.0, elapsed_ns / _TIME_CONSTANT_NS)
             limit = elapsed_ns * _MAX_SLEW
             self._origin_ns += int(max(-limit, min(limit, step)))
             self._last_ns = captured_ns
+
+    def shift(self, by_ns: int) -> None:
+        """Move everything that is to come: whoever paces found itself so much too late."""
+        with self._lock:
+            if self._origin_ns is not None:
+                self._origin_ns += by_ns
+                self.num_jumps += 1
 
     def at(self, media_ns: int) -> int:
         """Return the monotonic time of a media instant; the clock must have started."""

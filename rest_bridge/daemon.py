@@ -28,8 +28,9 @@ from rest_bridge.handoff import FrameQueue, SampleRing
 from rest_bridge.listener import Listener
 from rest_bridge.presenter import Presenter
 from rest_bridge.sinks.sink import SinkRunner
+from rest_bridge.speech_track import SpeechTrack
 from rest_bridge.status import Outcome, Phase, Status
-from rest_bridge.types import VOICE_RATE_HZ, Frame, FrameFormat
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, Frame, FrameFormat, VoiceChunk
 from rest_bridge.worker import Worker
 
 __all__ = ["Daemon", "Outcome", "Status", "run_daemon"]
@@ -88,7 +89,16 @@ class Daemon:
         self._ring = SampleRing(_RING_SAMPLES)
         self._queue = FrameQueue(2)
         self._worker = Worker(graph, self._ring, self._queue)
-        self._listener = Listener(graph, self._ring, self._media, self._worker.ready)
+        self._track = SpeechTrack()
+        self._listener = Listener(
+            graph,
+            self._ring,
+            self._media,
+            self._worker.ready,
+            track=self._track,
+            jump=self._jump,
+            advance_samples=lambda: self._worker.advance_samples,
+        )
 
     def run(self) -> Outcome:
         """Run until the voice or the time is over, a signal comes, or something required fails.
@@ -251,6 +261,8 @@ class Daemon:
             metrics=graph.metrics,
             stream_id=secrets.token_hex(8),
             num_frames=self._num_frames,
+            offer_voice=self._offer_voice,
+            track=self._track,
         )
         self._presenter = presenter
         self.set_muted(self._listener.muted)
@@ -286,6 +298,14 @@ class Daemon:
         self._activity = frame.rig.activity
         for runner in self._runners:
             runner.offer(frame)
+
+    def _offer_voice(self, voice: VoiceChunk, due_ns: int) -> None:
+        for runner in self._runners:
+            runner.hear(voice, due_ns)
+
+    def _jump(self, chunk: AudioChunk) -> None:
+        if self._presenter is not None:
+            self._presenter.jump(chunk)
 
     def _present(self, presenter: Presenter) -> None:
         presenter.run(self._stop)

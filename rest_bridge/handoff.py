@@ -53,6 +53,12 @@ class SampleRing:
         with self._changed:
             return self._end - self._cursor
 
+    @property
+    def end_index(self) -> int:
+        """Index after the newest sample."""
+        with self._changed:
+            return self._end
+
     def write(self, chunk: AudioChunk) -> None:
         """Append a chunk; a jump ahead in its index is filled with silence.
 
@@ -182,6 +188,7 @@ class FrameQueue:
             capacity: frames that may wait.
         """
         self._frames: deque[Frame] = deque()
+        self._first_wanted = 0
         self._capacity = capacity
         self._changed = threading.Condition()
         self._closed = False
@@ -203,6 +210,14 @@ class FrameQueue:
             self._capacity = capacity
             self._changed.notify_all()
 
+    def skip_to(self, index: int) -> None:
+        """Forget frames before `index`, and take none of them any more."""
+        with self._changed:
+            self._first_wanted = index
+            while self._frames and self._frames[0].index < index:
+                self._pop()
+            self._changed.notify_all()
+
     def put(self, frame: Frame, *, timeout_s: float = 0.0) -> None:
         """Append a frame; when there is no room in time, the oldest one is dropped and counted.
 
@@ -212,9 +227,14 @@ class FrameQueue:
         """
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or len(self._frames) < self._capacity, timeout_s
+                lambda: (
+                    self._closed
+                    or len(self._frames) < self._capacity
+                    or frame.index < self._first_wanted
+                ),
+                timeout_s,
             )
-            if self._closed:
+            if self._closed or frame.index < self._first_wanted:
                 return
             if len(self._frames) >= self._capacity:
                 self._frames.popleft()

@@ -6,7 +6,6 @@ time: it goes on in the same count of samples, so that nobody behind it sees a s
 thread's body.
 """
 
-import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +17,8 @@ from rest_bridge.clock import NS_PER_S, MediaClock
 from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.graph import Graph
 from rest_bridge.handoff import SampleRing
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, AudioSource
+from rest_bridge.speech_track import SpeechTrack
+from rest_bridge.types import VOICE_RATE_HZ, AdvancingSource, AudioChunk, AudioSource
 
 _READ_SAMPLES: Final = VOICE_RATE_HZ // 100
 _POLL_S: Final = 0.25
@@ -30,7 +30,15 @@ class Listener:
     """Reads one source after the other into one ring."""
 
     def __init__(
-        self, graph: Graph, ring: SampleRing, media: MediaClock, ready: threading.Event
+        self,
+        graph: Graph,
+        ring: SampleRing,
+        media: MediaClock,
+        ready: threading.Event,
+        *,
+        track: SpeechTrack | None = None,
+        jump: Callable[[AudioChunk], None] | None = None,
+        advance_samples: Callable[[], int] = int,
     ) -> None:
         """Connect; nothing is opened yet.
 
@@ -40,11 +48,18 @@ class Listener:
             media: learns when samples were captured.
             ready: set once the model is loaded; a voice that must be heard from its start is not
                 read before.
+            track: takes what happens in the voice.
+            jump: called before a chunk that says `advance` or `cut` is written; it takes the
+                chunk's events, too.
+            advance_samples: how far ahead the generator looks; for an `AdvancingSource`.
         """
         self._graph = graph
         self._ring = ring
         self._media = media
         self._ready = ready
+        self._track = track or SpeechTrack()
+        self._jump = jump
+        self._advance_samples = advance_samples
         self._lock = threading.Lock()
         self._switching = threading.Lock()
         self._source: AudioSource | None = None  # guarded by _lock, as the next two
@@ -72,6 +87,8 @@ class Listener:
         while not stop.is_set():
             self._take_over()
             source = self._source
+            if isinstance(source, AdvancingSource) and self._jump is not None:
+                source.advance_samples = self._advance_samples()
             try:
                 chunk = source.read(_READ_SAMPLES, _POLL_S)
             except SourceTimeout:
@@ -156,6 +173,10 @@ class Listener:
     def _write(self, chunk: AudioChunk) -> None:
         if self._offset:
             chunk = replace(chunk, first_index=chunk.first_index + self._offset)
+        if self._jump is not None and (chunk.advance or chunk.cut):
+            self._jump(chunk)
+        elif chunk.events:
+            self._track.add(chunk.first_index, chunk.events)
         self._media.observe(chunk.first_index + len(chunk.samples), chunk.captured_ns)
         if self.muted:
             chunk = replace(chunk, samples=np.zeros_like(chunk.samples))

@@ -5,20 +5,39 @@ of the *stream*, which begins with the still portrait while the model loads; the
 voice joins at the next free place after its fixed delay, so that subscribers never see a gap.
 Turns follow the media clock, hence the audio device. A frame that is not there in time is replaced
 by the last picture with its own voice, and is dropped when it comes.
+The voice of coming frames goes to the voice output ahead of them, each sample with the time at
+which it is due: however long a sound card's queue is, its sound leaves with the picture.
 Knows nothing of models, devices or sockets.
 """
 
 import dataclasses
 import threading
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
+from rest_bridge.barge_in import FADE_SAMPLES, BargeIn
 from rest_bridge.clock import NS_PER_S, Clock, MediaClock
 from rest_bridge.handoff import FrameQueue, SampleRing
 from rest_bridge.metrics import Metrics
 from rest_bridge.rig import RIG_NAMES, VISEME_NAMES
-from rest_bridge.types import VOICE_RATE_HZ, ByteArray, Frame, RigFrame, StreamActivity, VoiceChunk
+from rest_bridge.speech_track import SpeechTrack
+from rest_bridge.types import (
+    VOICE_RATE_HZ,
+    AudioChunk,
+    ByteArray,
+    Frame,
+    RigFrame,
+    StreamActivity,
+    StreamEvent,
+    VoiceChunk,
+)
+
+VOICE_LEAD_NS: Final = 80_000_000
+"""How far ahead of its picture the voice is handed over. It was heard longer ago than that."""
+MOST_LATE_NS: Final = NS_PER_S
+"""Later than this the computer has slept: the stream goes on from now instead of hurrying."""
 
 
 class Presenter:
@@ -37,6 +56,8 @@ class Presenter:
         metrics: Metrics,
         stream_id: str,
         num_frames: int | None = None,
+        offer_voice: Callable[[VoiceChunk, int], None] | None = None,
+        track: SpeechTrack | None = None,
     ) -> None:
         """Begin a stream that shows the still portrait; its first frame is due now.
 
@@ -51,6 +72,9 @@ class Presenter:
             metrics: counts `presented`, `repeated`, `late_frames` and times `latency`.
             stream_id: name of the stream.
             num_frames: end after so many frames; None goes on until the voice has ended.
+            offer_voice: takes voice ahead of its frames, and the monotonic time at which its first
+                sample is due; must not block.
+            track: what happens in the voice; goes out with the frames.
         """
         self._queue = queue
         self._ring = ring
@@ -62,6 +86,7 @@ class Presenter:
         self._metrics = metrics
         self._stream_id = stream_id
         self._num_frames = num_frames
+        self._offer_voice = offer_voice
         self._samples = VOICE_RATE_HZ // fps
         self._rig = RigFrame(
             0,
@@ -71,10 +96,15 @@ class Presenter:
             0.0,
             "idle",
         )
-        self._lock = threading.Lock()
+        self._track = track or SpeechTrack()
+        self._barge_in = BargeIn()
+        self._epoch = 0
+        self._index = 0  # of the next turn
+        self._lock = threading.RLock()
         self._source: tuple[int, int] | None = None  # first sample of the voice, delay in ns
         self._shift: int | None = None  # stream index of the voice's frame 0
         self._slack_ns = 0
+        self._voice_end = 0  # sample of the stream up to which voice was offered ahead
         self._start_ns = clock.now_ns()
         self.activity_override: StreamActivity | None = None
 
@@ -108,6 +138,41 @@ class Presenter:
             )
             return self._media.at(media_ns) + delay_ns + self._slack_ns
 
+    @property
+    def first_wanted(self) -> int:
+        """Frames of the voice before this one have had their turn, or it was skipped."""
+        with self._lock:
+            return 0 if self._shift is None else self._index - self._shift
+
+    def jump(self, chunk: AudioChunk) -> None:
+        """Follow a source that went ahead in time: skip as much of what is in flight.
+
+        The turns of the stream stay where they are; the frames of the voice that take them come
+        sooner. Where the chunk cuts, what came before it is not heard any more and a new epoch
+        begins. Called from the listener's thread before the chunk goes into the ring.
+
+        Args:
+            chunk: says `advance` or `cut`.
+        """
+        num_frames = chunk.advance // self._samples
+        with self._lock:
+            self._media.shift(-chunk.advance * NS_PER_S // VOICE_RATE_HZ)
+            if self._shift is None or self._source is None:
+                self._track.add(chunk.first_index, chunk.events)
+                return
+            seen = self._source[0] + self.first_wanted * self._samples
+            self._shift -= num_frames
+            begin = self._source[0] + self.first_wanted * self._samples
+            if chunk.cut:
+                self._epoch += 1
+                tail = self._ring.peek(seen, FADE_SAMPLES)
+                self._barge_in.cut(begin, chunk.first_index, self._barge_in.apply(seen, tail))
+                self._track.cut(seen, begin, chunk.events)
+            else:
+                self._track.add(chunk.first_index, chunk.events)
+            self._voice_end = min(self._voice_end, self._index * self._samples)
+            self._queue.skip_to(self.first_wanted)
+
     def run(self, stop: threading.Event) -> None:
         """Pace until `stop` is set, the time is over, or a voice that ended was shown."""
         index = 0
@@ -119,25 +184,70 @@ class Presenter:
             frame = self._queue.take(voice_index) if voice_index >= 0 else None
             if frame is None and voice_index >= 0 and self._queue.drained:
                 return
-            self._present(index, voice_index, frame)
+            self._present(index, voice_index, frame, due_ns)
+            self._hand_voice_ahead(index)
+            self._forgive(index, due_ns)
             index += 1
 
     def _turn(self, index: int) -> int:
         """Return when stream frame `index` is due; let the voice join where it fits."""
+        with self._lock:  # a jump changes times and places together
+            self._index = index
+            return self._place(index)
+
+    def _place(self, index: int) -> int:
         free_ns = self._start_ns + index * NS_PER_S // self._fps
         if self._shift is None:
             first_due_ns = self.due_ns(0)
-            if first_due_ns is None or first_due_ns > free_ns:
+            if first_due_ns is None:
                 return free_ns
             # The first free place after the delay: at most one frame later than asked for.
+            ahead = max(0, -((free_ns - first_due_ns) * self._fps // NS_PER_S))
+            joins_ns = self._start_ns + (index + ahead) * NS_PER_S // self._fps
             with self._lock:
-                self._shift = index
-                self._slack_ns = max(0, free_ns - first_due_ns)
+                self._shift = index + ahead
+                self._slack_ns = max(0, joins_ns - first_due_ns)
+        if index < self._shift:
+            return free_ns
         due_ns = self.due_ns(index - self._shift)
         assert due_ns is not None, "a voice that has begun does not un-begin"
         return due_ns
 
-    def _present(self, index: int, voice_index: int, frame: Frame | None) -> None:
+    def _hand_voice_ahead(self, index: int) -> None:
+        """Offer what will be due within the lead and was heard already."""
+        if self._offer_voice is None or self._shift is None or self._source is None:
+            return
+        # All in samples of the stream; the voice begins at `origin`.
+        origin = self._shift * self._samples
+        lead = VOICE_LEAD_NS * VOICE_RATE_HZ // NS_PER_S
+        first = max(self._voice_end, origin)
+        heard = self._ring.end_index - self._source[0] + origin
+        end = min((index + 1) * self._samples + lead, heard)
+        due_ns = self.due_ns(0)
+        if end <= first or due_ns is None:
+            return
+        source_index = first - origin + self._source[0]
+        samples = self._ring.peek(source_index, end - first)
+        samples = self._barge_in.apply(source_index, samples)
+        self._voice_end = end
+        pts_ns = first * NS_PER_S // VOICE_RATE_HZ
+        voice = VoiceChunk(samples, first, pts_ns)
+        self._offer_voice(voice, due_ns + (first - origin) * NS_PER_S // VOICE_RATE_HZ)
+
+    def _forgive(self, index: int, due_ns: int) -> None:
+        """After a sleep of the computer, go on from now instead of hurrying through the past."""
+        late_ns = self._clock.now_ns() - due_ns
+        if late_ns < MOST_LATE_NS:
+            return
+        self._metrics.count("clock_jumps")
+        self._start_ns += late_ns
+        if self._shift is not None:
+            next_ns = self.due_ns(index + 1 - self._shift)
+            # The source may have moved the media clock already.
+            if next_ns is not None and self._clock.now_ns() - next_ns > MOST_LATE_NS // 2:
+                self._media.shift(late_ns)
+
+    def _present(self, index: int, voice_index: int, frame: Frame | None, due_ns: int) -> None:
         pts_ns = index * NS_PER_S // self._fps
         now_ns = self._clock.now_ns()
         if frame is not None:
@@ -153,6 +263,11 @@ class Presenter:
             self._metrics.count("late_frames")
         else:
             samples, captured_ns = np.zeros(self._samples, np.float32), now_ns
+        events: tuple[StreamEvent, ...] = ()
+        if voice_index >= 0 and self._source is not None:
+            first = self._source[0] + voice_index * self._samples
+            samples = self._barge_in.apply(first, samples)
+            events = self._track.take(first, first + self._samples)
         repeated = frame is None or frame.repeated
         self._metrics.count("presented")
         if voice_index >= 0:
@@ -167,6 +282,9 @@ class Presenter:
                 rig=dataclasses.replace(self._rig, index=index, pts_ns=pts_ns, activity=activity),
                 voice=VoiceChunk(samples, index * self._samples, pts_ns),
                 stream_id=self._stream_id,
+                epoch=self._epoch,
                 repeated=repeated and voice_index >= 0,
+                due_ns=due_ns,
+                events=events,
             )
         )

@@ -7,7 +7,7 @@ All `*_ns` are int64 nanoseconds; `pts_ns` on the stream clock (0 = first sample
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,21 @@ StreamActivity = Literal["idle", "speaking", "muted", "paused"]
 
 
 @dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """Something that happens at an instant of the voice, on its way to whoever listens.
+
+    Attributes:
+        kind: "speech"; what the wire calls it.
+        offset: samples at VOICE_RATE_HZ from the first sample of the chunk or frame that carries it.
+        body: msgpack types.
+    """
+
+    kind: str
+    offset: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class AudioChunk:
     """Samples handed on together by a source.
 
@@ -41,6 +56,10 @@ class AudioChunk:
         first_index: index of samples[0] at `sample_rate_hz` since the source was opened.
         captured_ns: monotonic time at which the last sample was captured.
         discontinuity: samples were lost (and replaced by silence) before or inside this chunk.
+        advance: before this chunk the source went ahead in time by so many samples, which it can
+            deliver at once: speech that was pushed in advance. What is in flight may be skipped.
+        cut: what came before is void and shall be neither heard nor seen any more.
+        events: what happens in these samples.
     """
 
     samples: FloatArray
@@ -48,6 +67,9 @@ class AudioChunk:
     first_index: int
     captured_ns: int
     discontinuity: bool = False
+    advance: int = 0
+    cut: bool = False
+    events: tuple[StreamEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +141,8 @@ class Frame:
         avatar_id: whose face it is (a hash, no file name).
         times: when it passed the generator's stages; None where nothing was generated.
         presented_ns: monotonic time at which it was handed to the outputs; 0 before.
+        due_ns: monotonic time of its turn at the outputs; 0 where nothing paces (files).
+        events: what happens in its span.
     """
 
     index: int
@@ -134,6 +158,8 @@ class Frame:
     avatar_id: str = ""
     times: FrameTimes | None = None
     presented_ns: int = 0
+    due_ns: int = 0
+    events: tuple[StreamEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +192,17 @@ class AudioSource(Protocol):
     def close(self) -> None:
         """Release the device; idempotent."""
         ...
+
+
+@runtime_checkable
+class AdvancingSource(Protocol):
+    """A source that may deliver speech faster than real time where that makes it sooner seen.
+
+    Attributes:
+        advance_samples: by how much its chunks may say `advance`: what the generator looks ahead.
+    """
+
+    advance_samples: int
 
 
 class FrameSink(Protocol):

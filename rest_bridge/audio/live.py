@@ -3,7 +3,8 @@
 A device's callback or reader thread writes into a ring and returns; the reader resamples, counts
 and stamps. A device that delivers nothing (unplugged, WASAPI loopback while nothing plays, a sound
 server that restarts) is replaced by silence at the pace of the clock, so that the face stays alive
-and media time never stops. Knows no devices.
+and media time never stops. A device's crystal is followed, and its samples are read so much faster
+or slower that 48,000 of ours are a second of the computer's clock, for hours. Knows no devices.
 """
 
 import threading
@@ -15,6 +16,9 @@ from rest_bridge.audio.resample import make_resampler
 from rest_bridge.clock import NS_PER_S, Clock, MonotonicClock
 from rest_bridge.errors import SourceClosed, SourceError, SourceTimeout
 from rest_bridge.handoff import SampleRing
+from rest_bridge.sound.drift import RateTracker
+from rest_bridge.sound.health import DeviceHealth
+from rest_bridge.sound.varispeed import Varispeed
 from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, FloatArray
 
 GRACE_NS: Final = 200_000_000
@@ -24,6 +28,10 @@ _LATE_WINDOW_NS: Final = 2 * NS_PER_S
 """For so long after a gap, samples that arrive faster than real time count as late ones."""
 _LATE_SLACK_NS: Final = 40_000_000
 _RING_S: Final = 2.0
+_SLEPT_NS: Final = NS_PER_S
+"""Whoever looks again only after so long has slept: that time is cut out, not filled."""
+_PULL_S: Final = 20.0
+"""Time constant with which an error of the count is worn off."""
 _POLL_S: Final = 0.02
 
 
@@ -89,10 +97,14 @@ class LiveFeed:
         self._fifo = SampleFifo()
         self._next_index = 0
         self._num_fed = 0  # samples that went into the current resampler
-        self._base_index = 0  # index of the first sample that came out of it
-        self._covered_ns = (
-            self._clock.now_ns()
-        )  # the signal is known, or filled, up to this instant
+        self._num_resampled = 0  # samples that came out of it
+        self._tracker = RateTracker(VOICE_RATE_HZ)
+        self._varispeed = Varispeed()
+        self._speed = 1.0
+        self._origin_ns: int | None = None  # when sample 0 happened; fixed once the rate is known
+        self._error_s = 0.0
+        # The signal is known, or filled, up to this instant.
+        self._covered_ns = self._looked_ns = self._clock.now_ns()
         self._debt = 0  # native samples of silence for which late samples may still arrive
         self._resumed_ns = 0
         self._filled_to_ns = 0
@@ -101,11 +113,40 @@ class LiveFeed:
         self.num_filled = 0
         self.num_late = 0
         self._num_overflows = 0
+        self._num_jumps = 0
 
     @property
     def num_dropped(self) -> int:
         """Samples lost because the reader was too slow, and overflows the device reported."""
         return self._reader_ring.num_dropped + self._num_overflows
+
+    def health(self, name: str, *, lost: bool, losses: int) -> DeviceHealth:
+        """Return how the device and its clock do.
+
+        Args:
+            name: of the device.
+            lost: it is gone at the moment.
+            losses: how often it has gone.
+
+        Returns:
+            The numbers, for status.
+        """
+        tracker = self._tracker
+        return DeviceHealth(
+            "voice in",
+            name,
+            lost=lost,
+            losses=losses,
+            ppm=round(tracker.ppm, 1),
+            locked=tracker.locked,
+            correction_ppm=round((self._varispeed.speed - 1.0) * 1e6, 1),
+            error_ms=round(self._error_s * 1000, 2),
+            fill_ms=round(self._waiting_s() * 1000, 1),
+            filled_ms=round(self.num_filled * 1000 / self._reader_rate_hz, 1),
+            skipped_ms=round(self.num_late * 1000 / self._reader_rate_hz, 1),
+            underruns=self._num_overflows,
+            jumps=self._num_jumps,
+        )
 
     # ------------------------------------------------------------------- the device's thread
 
@@ -170,15 +211,15 @@ class LiveFeed:
         first_index, self._next_index = self._next_index, self._next_index + num_samples
         gap, self._gap = self._gap, False
         # Everything fed so far ends at _covered_ns; this chunk ends that much earlier.
-        ahead_s = (
-            self._num_fed / self._reader_rate_hz
-            - (self._next_index - self._base_index) / VOICE_RATE_HZ
-        )
-        captured_ns = self._covered_ns - int(ahead_s * NS_PER_S)
+        captured_ns = self._covered_ns - round(self._waiting_s() * NS_PER_S)
         return AudioChunk(samples, VOICE_RATE_HZ, first_index, captured_ns, gap)
 
     def _pull(self, wait_s: float) -> bool:
         """Move what has arrived, or what the clock says is missing; False if neither."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._looked_ns > _SLEPT_NS:
+            self._wake(now_ns)
+        self._looked_ns = now_ns
         with self._lock:
             ring, rate_hz = self._ring, self._rate_hz
         if ring is not self._reader_ring and self._reader_ring.num_unread == 0:
@@ -191,20 +232,37 @@ class LiveFeed:
         self._take(chunk)
         return True
 
+    def _wake(self, now_ns: int) -> None:
+        """Cut out the time in which the computer slept, or the process was stopped."""
+        missing_ns = now_ns - self._covered_ns
+        with self._lock:
+            self._ring.skip_to_newest()
+        self._reader_ring.skip_to_newest()
+        if self._origin_ns is not None:
+            self._origin_ns += missing_ns
+        self._covered_ns = now_ns
+        self._debt += missing_ns * self._reader_rate_hz // NS_PER_S
+        self._resumed_ns = 0
+        self._gap = True
+        self._num_jumps += 1
+        self._tracker.restart()
+
     def _switch(self, ring: SampleRing, rate_hz: int) -> None:
         self._num_overflows += self._reader_ring.num_dropped
         self._reader_ring = ring
+        self._tracker.restart()
         if rate_hz != self._reader_rate_hz:
-            self._fifo.push(self._resampler.flush())
-            self._base_index = self._next_index + self._fifo.num_samples
-            self._num_fed = 0
+            self._fifo.push(self._varispeed.process(self._resampler.flush(), self._speed))
+            self._num_fed = self._num_resampled = 0
             self._debt = self._debt * rate_hz // self._reader_rate_hz
             self._reader_rate_hz = rate_hz
             self._resampler = make_resampler(rate_hz, low_delay=True)
+            self._tracker = RateTracker(rate_hz)
 
     def _take(self, chunk: AudioChunk) -> None:
         samples = chunk.samples
         self._gap |= chunk.discontinuity
+        covered_ns = max(chunk.captured_ns, self._covered_ns)
         if self._debt:
             if not self._resumed_ns:
                 self._resumed_ns = chunk.captured_ns
@@ -212,7 +270,29 @@ class LiveFeed:
                 self._filled_to_ns = self._covered_ns
             samples = self._without_late(samples, chunk.captured_ns)
             self._num_resumed += len(samples)
-        self._feed(samples, max(chunk.captured_ns, self._covered_ns))
+        else:
+            covered_ns = self._follow(chunk)
+        self._feed(samples, covered_ns)
+
+    def _follow(self, chunk: AudioChunk) -> int:
+        """Learn the device's rate and set the speed; returns when the chunk's last sample was."""
+        end = chunk.first_index + len(chunk.samples)
+        self._tracker.observe(end, chunk.captured_ns)
+        end_ns = self._tracker.time_ns(end)
+        fed = self._next_index / VOICE_RATE_HZ + self._waiting_s()
+        fed_ns = round((fed + len(chunk.samples) / self._reader_rate_hz) * NS_PER_S)
+        if self._origin_ns is None or (self._speed == 1.0 and not self._tracker.locked):
+            self._origin_ns = end_ns - fed_ns
+        if self._speed != 1.0 or self._tracker.locked:
+            # Late samples are too few: each of them has to make a little more of ours.
+            self._error_s = (end_ns - self._origin_ns - fed_ns) / NS_PER_S
+            self._speed = 1.0 / (1.0 + self._tracker.rate_error + self._error_s / _PULL_S)
+        return end_ns
+
+    def _waiting_s(self) -> float:
+        """Return how much of what was fed has not been read."""
+        inside = self._num_fed * (VOICE_RATE_HZ / self._reader_rate_hz) - self._num_resampled
+        return (self._fifo.num_samples + self._varispeed.held + inside) / VOICE_RATE_HZ
 
     def _without_late(self, samples: FloatArray, captured_ns: int) -> FloatArray:
         # Silence already stands where late samples belong: dropping those that come faster than
@@ -240,6 +320,7 @@ class LiveFeed:
             return False
         self._debt += missing
         self._resumed_ns = 0
+        self._tracker.restart()
         self.num_filled += missing
         self._gap = True
         self._feed(np.zeros(missing, np.float32), now_ns)
@@ -248,4 +329,6 @@ class LiveFeed:
     def _feed(self, samples: FloatArray, covered_ns: int) -> None:
         self._covered_ns = covered_ns
         self._num_fed += len(samples)
-        self._fifo.push(self._resampler.process(samples))
+        even = self._resampler.process(samples)
+        self._num_resampled += len(even)
+        self._fifo.push(self._varispeed.process(even, self._speed))

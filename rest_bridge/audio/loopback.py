@@ -5,19 +5,17 @@ while nothing plays; the feed fills that with silence.
 """
 
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from rest_bridge.audio.live import LiveFeed
+from rest_bridge.audio.live_source import LiveSource
 from rest_bridge.errors import SourceError
 from rest_bridge.sound.devices import choose, list_monitors
 from rest_bridge.sound.keeper import DeviceKeeper
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk
 
 
-class LoopbackSource:
+class LoopbackSource(LiveSource):
     """Hears one output device of Windows.
 
     Args:
@@ -27,13 +25,9 @@ class LoopbackSource:
         SourceError: the extra is missing, or there is no such device.
     """
 
-    sample_rate_hz = VOICE_RATE_HZ
-    live = True
-
     def __init__(self, device: str = "") -> None:
+        super().__init__(device or "what the computer plays")
         self._wanted = device
-        self.name = device or "what the computer plays"
-        self._feed = LiveFeed(self.name)
         self._audio: Any = None
         self._stream: Any = None
         self._open()
@@ -45,28 +39,21 @@ class LoopbackSource:
         )
         self._keeper.start()
 
-    def read(self, num_samples: int, timeout_s: float) -> AudioChunk:
-        """Return the next samples (see `AudioSource.read`)."""
-        return self._feed.read(num_samples, timeout_s)
+    @property
+    def num_losses(self) -> int:
+        """How often the device has disappeared."""
+        return self._keeper.num_losses
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is gone at the moment."""
+        return self._keeper.lost
 
     def close(self) -> None:
         """Close the device; idempotent."""
         self._keeper.stop()
-        self._feed.close()
+        super().close()
         self._release()
-
-    def __enter__(self) -> Self:
-        """Return the source."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the device."""
-        self.close()
 
     def _open(self) -> None:
         devices = list_monitors()
@@ -76,13 +63,13 @@ class LoopbackSource:
         import pyaudiowpatch  # pyright: ignore[reportMissingImports]
 
         self._audio = pyaudiowpatch.PyAudio()
-        self._feed.start(found.rate_hz)
+        self.feed.start(found.rate_hz)
 
         def on_samples(data: bytes, _frames: int, _times: Any, status: int) -> tuple[None, int]:
             samples = np.frombuffer(data, np.float32).reshape(-1, found.num_channels)
             lost = bool(status & pyaudiowpatch.paInputOverflow)
             mono = samples.mean(axis=1, dtype=np.float32)
-            self._feed.write(mono, time.monotonic_ns(), lost=lost)
+            self.feed.write(mono, time.monotonic_ns(), lost=lost)
             return None, pyaudiowpatch.paContinue
 
         try:

@@ -10,15 +10,14 @@ import shutil
 import subprocess
 import threading
 import time
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
-from rest_bridge.audio.live import LiveFeed
+from rest_bridge.audio.live_source import LiveSource
 from rest_bridge.errors import SourceError
 from rest_bridge.sound import pulse
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk
+from rest_bridge.types import VOICE_RATE_HZ
 
 DEFAULT_MONITOR: Final = ""
 _BLOCK_SAMPLES: Final = VOICE_RATE_HZ // 100
@@ -27,7 +26,7 @@ _RETRY_S: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
-class PulseSource:
+class PulseSource(LiveSource):
     """One source of the sound server as a voice; silence while it delivers nothing.
 
     Args:
@@ -39,10 +38,8 @@ class PulseSource:
         SourceError: no server, no tools, or nothing that could be recorded.
     """
 
-    sample_rate_hz = VOICE_RATE_HZ
-    live = True
-
     def __init__(self, device: str = DEFAULT_MONITOR, *, latency_s: float = 0.01) -> None:
+        super().__init__(device or "what the computer plays")
         self._device = device
         self._latency_ms = max(1, round(latency_s * 1000))
         server = pulse.query()
@@ -57,14 +54,12 @@ class PulseSource:
                 "The computer has no output whose sound could be heard; connect one, or make a "
                 "virtual one: pactl load-module module-null-sink"
             )
-        self.name = device or "what the computer plays"
-        self._feed = LiveFeed(self.name)
-        self._feed.start(VOICE_RATE_HZ)
+        self.feed.start(VOICE_RATE_HZ)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._recorder: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
-        self.num_losses = 0
+        self._num_losses, self._lost = 0, False
         self._threads = [threading.Thread(target=self._record, name="parec", daemon=True)]
         if not device:
             self._threads.append(threading.Thread(target=self._follow, name="pactl", daemon=True))
@@ -72,18 +67,19 @@ class PulseSource:
             thread.start()
 
     @property
-    def num_dropped(self) -> int:
-        """Samples lost because the reader was too slow."""
-        return self._feed.num_dropped
+    def num_losses(self) -> int:
+        """How often the server, or the device, has disappeared."""
+        return self._num_losses
 
-    def read(self, num_samples: int, timeout_s: float) -> AudioChunk:
-        """Return the next samples (see `AudioSource.read`)."""
-        return self._feed.read(num_samples, timeout_s)
+    @property
+    def lost(self) -> bool:
+        """Whether it is gone at the moment."""
+        return self._lost
 
     def close(self) -> None:
         """Stop recording; idempotent."""
         self._stop.set()
-        self._feed.close()
+        super().close()
         with self._lock:
             for process in (self._recorder, self._watcher):
                 if process is not None:
@@ -92,37 +88,12 @@ class PulseSource:
             if thread is not threading.current_thread():
                 thread.join(2.0)
 
-    def __enter__(self) -> Self:
-        """Return the source."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop recording."""
-        self.close()
-
     def _record(self) -> None:
         """Thread body: read what parec records; start it again when it has ended."""
-        lost = False
         while not self._stop.is_set():
             with self._lock:
                 target, num_channels = self._target, self._num_channels
-            process = self._spawn(
-                "parec",
-                f"--device={target}",
-                f"--rate={VOICE_RATE_HZ}",
-                f"--channels={num_channels}",
-                "--format=float32le",
-                f"--latency-msec={self._latency_ms}",
-                f"--process-time-msec={self._latency_ms}",
-                "--raw",
-                "--client-name=rest_bridge",
-                "--stream-name=voice",
-            )
+            process = self._spawn(*_parec(target, num_channels, self._latency_ms))
             if process is None:
                 return
             with self._lock:
@@ -130,30 +101,30 @@ class PulseSource:
                 if target != self._target:  # changed while parec was starting
                     process.kill()
             with process:
-                received = self._pump(process, num_channels, lost)
+                self._pump(process, num_channels)
                 process.kill()
-            if received:
-                lost = False
             if self._stop.is_set() or target != self._target:
                 continue
-            if not lost:
-                self.num_losses += 1
+            if not self._lost:
+                self._num_losses += 1
                 _log.warning("%s is gone; the face hears silence until it is back.", self.name)
-                lost = True
+                self._lost = True
             self._stop.wait(_RETRY_S)
 
-    def _pump(self, process: subprocess.Popen[bytes], num_channels: int, lost: bool) -> bool:
-        """Copy blocks into the feed until parec ends; True if there were any."""
+    def _pump(self, process: subprocess.Popen[bytes], num_channels: int) -> None:
+        """Copy blocks into the feed until parec ends."""
         assert process.stdout is not None
-        received = False
         num_bytes = _BLOCK_SAMPLES * num_channels * 4
+        first = True
         while len(data := process.stdout.read(num_bytes)) == num_bytes:
-            if lost and not received:
-                _log.info("%s is back.", self.name)
-            received = True
+            if first:
+                self.feed.start(VOICE_RATE_HZ)
+                first = False
+                if self._lost:
+                    _log.info("%s is back.", self.name)
+                    self._lost = False
             samples = np.frombuffer(data, np.float32).reshape(-1, num_channels)
-            self._feed.write(samples.mean(axis=1, dtype=np.float32), time.monotonic_ns())
-        return received
+            self.feed.write(samples.mean(axis=1, dtype=np.float32), time.monotonic_ns())
 
     def _follow(self) -> None:
         """Thread body: record from another monitor when the default output has changed."""
@@ -202,8 +173,24 @@ class PulseSource:
                     start_new_session=True,
                 )
             except OSError as error:
-                self._feed.fail(SourceError(f"{command[0]} cannot be started: {error}."))
+                self.feed.fail(SourceError(f"{command[0]} cannot be started: {error}."))
                 return None
+
+
+def _parec(target: str, num_channels: int, latency_ms: int) -> list[str]:
+    """Return the command that records a source."""
+    return [
+        "parec",
+        f"--device={target}",
+        f"--rate={VOICE_RATE_HZ}",
+        f"--channels={num_channels}",
+        "--format=float32le",
+        f"--latency-msec={latency_ms}",
+        f"--process-time-msec={latency_ms}",
+        "--raw",
+        "--client-name=rest_bridge",
+        "--stream-name=voice",
+    ]
 
 
 def _num_channels(server: pulse.PulseServer, name: str) -> int:

@@ -7,13 +7,14 @@ it drops, and turns a failure into a report.
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, runtime_checkable
 
 from rest_bridge.errors import SinkError
-from rest_bridge.types import Frame, FrameFormat, FrameSink
+from rest_bridge.types import Frame, FrameFormat, FrameSink, VoiceChunk
 
 QUEUE_FRAMES: Final = 50
 """Pictures that wait in front of a sink with policy "every": two seconds, 50 MB at 512²."""
@@ -33,6 +34,15 @@ class SkippingSink(Protocol):
 
     def skip(self, frame: Frame) -> None:
         """Take everything of `frame` but its picture."""
+        ...
+
+
+@runtime_checkable
+class HearingSink(Protocol):
+    """A sink that wants the voice ahead of the pictures, each sample with its time."""
+
+    def hear(self, voice: VoiceChunk, due_ns: int) -> None:
+        """Take voice whose first sample is due at a monotonic time; must not block."""
         ...
 
 
@@ -71,6 +81,7 @@ class SinkRunner:
         queue_frames: pictures that may wait with policy "every".
         on_failure: called once, from the runner's thread, with the sink's name and the error, when
             the sink fails while running. The sink is closed by then.
+        on_sent: called from the runner's thread with each frame that the sink has taken, and when.
     """
 
     def __init__(
@@ -80,15 +91,18 @@ class SinkRunner:
         *,
         queue_frames: int = QUEUE_FRAMES,
         on_failure: Callable[[str, SinkError], None] | None = None,
+        on_sent: Callable[[Frame, int], None] | None = None,
     ) -> None:
         self._sink = sink
         self._fmt = fmt
         self._skip = sink.skip if isinstance(sink, SkippingSink) else None
+        self._hear = sink.hear if isinstance(sink, HearingSink) else None
         # A sink that publishes voice as well may lag by a few pictures: whoever counts frames
         # should not see a gap for every hiccup of a busy computer.
         newest = 1 if self._skip is None else _NEWEST_FRAMES
         self._capacity = newest if sink.policy == "latest" else queue_frames
         self._on_failure = on_failure
+        self._on_sent = on_sent
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Frame, bool]] = deque()  # guarded by _changed, as all below
         self._pictures_waiting = 0
@@ -153,6 +167,16 @@ class SinkRunner:
             elif self._skip is not None:
                 self._waiting.append((_without_picture(frame), False))
             self._changed.notify_all()
+
+    def hear(self, voice: VoiceChunk, due_ns: int) -> None:
+        """Hand voice to a `HearingSink` at once; other sinks get it with their frames.
+
+        Args:
+            voice: coming next.
+            due_ns: monotonic time at which its first sample is due.
+        """
+        if self._hear is not None and self._state == "running":
+            self._hear(voice, due_ns)
 
     def close(self, timeout_s: float = 2.0, *, drain: bool = True) -> bool:
         """Let the sink finish and stop the thread; idempotent.
@@ -226,6 +250,8 @@ class SinkRunner:
                 self._pictures_waiting -= with_picture
             if with_picture:
                 self._sink.send(frame)
+                if self._on_sent is not None:
+                    self._on_sent(frame, time.monotonic_ns())
                 with self._changed:
                     self._sent += 1
             elif self._skip is not None:

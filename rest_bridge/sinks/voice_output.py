@@ -1,13 +1,14 @@
 """Plays the voice that belongs to the pictures: loudspeaker, headphones, or a virtual cable.
 
 Other programs take the delayed voice from a virtual cable (on Linux a null sink of PulseAudio or
-PipeWire, on Windows VB-Cable, on macOS BlackHole) and so get picture and sound together.
+PipeWire, see `sound.cable`; on Windows VB-Cable, on macOS BlackHole) and so get picture and sound
+together. The voice comes ahead of its frames (`hear`), so that a card's queue does not delay it.
 """
 
 import contextlib
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -24,28 +25,30 @@ from rest_bridge.sound.devices import (
     list_portaudio,
 )
 from rest_bridge.sound.feedback import feedback_reason
-from rest_bridge.sound.keeper import DeviceKeeper
-from rest_bridge.types import VOICE_RATE_HZ, Frame, FrameFormat
+from rest_bridge.sound.health import DeviceHealth
+from rest_bridge.sound.stream import DeviceStream
+from rest_bridge.types import VOICE_RATE_HZ, FloatArray, Frame, FrameFormat, VoiceChunk
 
-RESERVE_S: Final = 0.015
-"""Voice left when the next frame comes: one block of the card and the jitter of the pacer."""
+DELAY_S: Final = 0.015
+"""A sample sounds so long after it is due. A camera of 30 fps shows a picture 17 ms after its turn
+on average, a page at the next refresh of its screen."""
+_UNTIMED_DELAY_NS: Final = 60_000_000
+"""For frames that come without voice ahead and without a due time."""
 _BLOCK_S: Final = 0.01
-_STALLED_NS: Final = 2_000_000_000
+_LONGEST_LATENCY_S: Final = 2.0
+_LATE_S: Final = 0.005
 _NO_PLUGIN: Final = (
     "PortAudio cannot reach PulseAudio; install its plugin: sudo apt install libasound2-plugins"
 )
 
 
 class VoiceOutput:
-    """Plays each frame's voice when the frame is shown.
-
-    What is played comes `delay_s` after the frame is handed to the other outputs, which is less
-    than what shows it takes. A device that disappears is opened again by name.
+    """Plays each sample when its picture is shown; a device that disappears is opened again.
 
     Args:
         device: name or part of it; "default" or empty for the system's default.
         gain_db: in decibels.
-        offset_s: plays so much later, against outputs that show late.
+        offset_s: plays so much later, against outputs that show late; negative for earlier.
         heard: what the voice comes from, as the person named it; an output that it hears is
             refused.
         latency_s: asked of the sound device.
@@ -67,17 +70,24 @@ class VoiceOutput:
         self._factor = np.float32(10 ** (gain_db / 20))
         self._heard = heard
         self._latency_s = latency_s
-        self._playout = Playout(max(RESERVE_S / 3, RESERVE_S + offset_s))
+        self._playout = Playout(DELAY_S + offset_s)
+        self._hears_ahead = False
+        self._last_due_ns = 0
         self._sounddevice: Any = None
-        self._stream: Any = None
-        self._keeper: DeviceKeeper | None = None
-        self._last_ns = 0
+        self._stream = DeviceStream(
+            "Output device",
+            find=self._find,
+            make=self._make,
+            attempts=_attempts,
+            meanwhile="the voice is not heard there",
+            hint="is another program using it alone? See `rest-bridge devices`.",
+            error=SinkUnavailable,
+        )
 
     @property
     def delay_s(self) -> float:
-        """From handing over a frame to hearing its first sample, as the device reports it."""
-        latency_s = float(self._stream.latency) if self._stream is not None else 0.0
-        return self._playout.fill_s + latency_s
+        """From the moment a sample is handed over to hearing it, about."""
+        return self._playout.fill_s + self._stream.latency_s
 
     @property
     def num_underruns(self) -> int:
@@ -87,7 +97,33 @@ class VoiceOutput:
     @property
     def num_losses(self) -> int:
         """How often the device has disappeared."""
-        return self._keeper.num_losses if self._keeper is not None else 0
+        return self._stream.num_losses
+
+    def health(self) -> DeviceHealth:
+        """Return how the device and its clock do."""
+        playout = self._playout
+        note = ""
+        if playout.late_s > _LATE_S:
+            note = (
+                f"This device needs the voice so early that it is heard {playout.late_s * 1000:.0f}"
+                " ms after the pictures; choose one with less delay (no Bluetooth)."
+            )
+        return DeviceHealth(
+            "voice out",
+            self._stream.name or self._wanted or "default",
+            lost=self._stream.lost,
+            losses=self._stream.num_losses,
+            ppm=round(playout.ppm, 1),
+            locked=playout.locked,
+            correction_ppm=round(playout.correction_ppm, 1),
+            error_ms=round((playout.error_s + playout.late_s) * 1000, 2),
+            fill_ms=round(playout.fill_s * 1000, 1),
+            filled_ms=round(playout.num_missing * 1000 / VOICE_RATE_HZ, 1),
+            skipped_ms=round(playout.num_skipped * 1000 / VOICE_RATE_HZ, 1),
+            underruns=playout.num_underruns,
+            jumps=playout.num_jumps,
+            note=note,
+        )
 
     def open(self, fmt: FrameFormat) -> None:
         """Open the device.
@@ -104,23 +140,30 @@ class VoiceOutput:
         if loop:
             raise SinkUnavailable(loop)
         self._sounddevice = portaudio.load(SinkUnavailable)
-        device = self._find()
-        self.name = f"voice output {device.name!r}"
-        self._start(device)
-        self._keeper = DeviceKeeper(
-            f"Output device {device.name!r}",
-            reopen=self._reopen,
-            is_alive=self._is_alive,
-            meanwhile="the voice is not heard there",
-        )
-        self._keeper.start()
+        self._stream.open()
+        self.name = f"voice output {self._stream.name!r}"
+
+    def hear(self, voice: VoiceChunk, due_ns: int) -> None:
+        """Take voice ahead of its frame; never blocks.
+
+        Args:
+            voice: coming next.
+            due_ns: monotonic time at which its first sample is due.
+        """
+        self._hears_ahead = True
+        self._playout.push(self._amplified(voice.samples), voice.first_index, due_ns)
 
     def send(self, frame: Frame) -> None:
-        """Play the frame's voice next; never blocks."""
-        samples = frame.voice.samples
-        if self._factor != 1.0:
-            samples = np.clip(samples * self._factor, -1.0, 1.0)
-        self._playout.push(samples)
+        """Play the frame's voice, unless it came ahead; never blocks."""
+        if self._hears_ahead:
+            return
+        due_ns = frame.due_ns
+        if not due_ns:  # whoever sends does not pace exactly: go on evenly as long as that fits
+            now_ns = time.monotonic_ns() + _UNTIMED_DELAY_NS
+            due_ns = self._last_due_ns if abs(self._last_due_ns - now_ns) < 30_000_000 else now_ns
+            self._last_due_ns = due_ns + len(frame.voice.samples) * 1_000_000_000 // VOICE_RATE_HZ
+        samples = self._amplified(frame.voice.samples)
+        self._playout.push(samples, frame.voice.first_index, due_ns)
 
     def skip(self, frame: Frame) -> None:
         """Play the voice of a frame whose picture was dropped on the way."""
@@ -128,9 +171,12 @@ class VoiceOutput:
 
     def close(self) -> None:
         """Close the device; idempotent."""
-        if self._keeper is not None:
-            self._keeper.stop()
-        portaudio.close_stream(self._stream)
+        self._stream.close()
+
+    def _amplified(self, samples: FloatArray) -> FloatArray:
+        if self._factor == 1.0:
+            return samples
+        return np.clip(samples * self._factor, -1.0, 1.0)
 
     def _find(self) -> SoundDevice:
         if self._wanted:
@@ -143,59 +189,42 @@ class VoiceOutput:
             )
         return next((d for d in devices.devices if d.is_default), devices.devices[0])
 
-    def _start(self, device: SoundDevice) -> None:
-        self._last_ns = time.monotonic_ns()
-        errors: list[Exception] = []
-        # Mono is not to every card's liking; the callback fills all channels.
-        for num_channels in dict.fromkeys((min(2, device.num_channels), 1)):
-            try:
-                self._stream = self._open_stream(device, num_channels)
-            except self._sounddevice.PortAudioError as error:
-                errors.append(error)
-            else:
-                return
-        reason = str(errors[0]).splitlines()[0].rstrip(".")
-        raise SinkUnavailable(
-            f"Output device {device.name!r} cannot be opened ({reason}); is another program using "
-            "it alone? See `rest-bridge devices`."
-        ) from errors[0]
-
-    def _open_stream(self, device: SoundDevice, num_channels: int) -> Any:
+    def _make(self, device: SoundDevice, num_channels: int, rate_hz: int) -> Any:
         index = device.index
         if device.host == PULSE:
             plugins: DeviceList = list_portaudio("output")
             index = next((d.index for d in plugins.devices if d.name == "pulse"), -1)
             if index < 0:
                 raise SinkUnavailable(f"{_NO_PLUGIN}.")
+        self._playout.restart(rate_hz)
         with _pulse_sink(device.name if device.host == PULSE else ""):
-            return portaudio.open_stream(
-                lambda: self._sounddevice.OutputStream(
-                    device=index,
-                    samplerate=VOICE_RATE_HZ,
-                    channels=num_channels,
-                    dtype="float32",
-                    blocksize=round(VOICE_RATE_HZ * _BLOCK_S),
-                    latency=self._latency_s,
-                    callback=self._on_request,
-                    extra_settings=portaudio.extra_settings(self._sounddevice, device.host),
-                )
+            return self._sounddevice.OutputStream(
+                device=index,
+                samplerate=rate_hz,
+                channels=num_channels,
+                dtype="float32",
+                blocksize=round(rate_hz * _BLOCK_S),
+                latency=self._latency_s,
+                callback=self._on_request,
+                extra_settings=portaudio.extra_settings(self._sounddevice, device.host),
             )
 
     def _on_request(self, out: Any, num_frames: int, times: Any, status: Any) -> None:
         """PortAudio's callback, in its thread: copy and return."""
-        del times, status
-        self._last_ns = time.monotonic_ns()
-        out[:] = self._playout.pull(num_frames)[:, None]
+        del status
+        now_ns = self._stream.touch()
+        # Some hosts leave the times 0, some report nonsense for the first blocks.
+        ahead_s = times.outputBufferDacTime - times.currentTime
+        if not 0.0 < ahead_s < _LONGEST_LATENCY_S:
+            ahead_s = self._latency_s
+        out[:] = self._playout.pull(num_frames, now_ns + int(ahead_s * 1e9))[:, None]
 
-    def _is_alive(self) -> bool:
-        stalled = time.monotonic_ns() - self._last_ns > _STALLED_NS
-        return portaudio.is_running(self._stream) and not stalled
 
-    def _reopen(self, refresh: bool) -> None:
-        portaudio.close_stream(self._stream)
-        if refresh:
-            portaudio.refresh(self._sounddevice)
-        self._start(self._find())
+def _attempts(device: SoundDevice) -> Iterator[tuple[int, int]]:
+    """Yield channels and rate; mono is not to every card's liking, we fill all channels."""
+    for rate_hz in (VOICE_RATE_HZ, device.rate_hz):
+        for num_channels in (min(2, device.num_channels), 1):
+            yield num_channels, rate_hz
 
 
 @contextlib.contextmanager

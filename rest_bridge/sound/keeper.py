@@ -42,6 +42,7 @@ class DeviceKeeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"keep {what}", daemon=True)
         self.num_losses = 0
+        self.lost = False
 
     def start(self) -> None:
         """Begin to watch."""
@@ -57,6 +58,7 @@ class DeviceKeeper:
         while not self._stop.wait(self._poll_s):
             if not self._is_alive():
                 self.num_losses += 1
+                self.lost = True
                 _log.warning("%s is gone; %s until it is back.", self._what, self._meanwhile)
                 self._wait_for_return()
 
@@ -70,6 +72,7 @@ class DeviceKeeper:
             except RestBridgeError as error:
                 _log.debug("%s is still gone: %s", self._what, error)
             else:
+                self.lost = False
                 _log.info("%s is back.", self._what)
                 return
             wait_s = min(_LONGEST_WAIT_S, max(self._poll_s, wait_s * 2))

@@ -1,11 +1,15 @@
 """The shared part of live sources: counting, stamping, and silence by the clock."""
 
+import contextlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rest_bridge.audio.live import GRACE_NS, LiveFeed
 from rest_bridge.errors import SourceClosed, SourceError, SourceTimeout
-from rest_bridge.types import VOICE_RATE_HZ, FloatArray
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, FloatArray
+from tests.support.fake_clock import FakeClock
 
 MS = 1_000_000
 
@@ -169,3 +173,87 @@ def test_closing_and_failing_reach_the_reader() -> None:
     feed.fail(SourceError("broken; mend it"))
     with pytest.raises(SourceError, match="mend it"):
         feed.read(480, 0.1)
+
+
+class Device:
+    """A device whose clock runs off, and a reader that keeps up; by virtual time."""
+
+    def __init__(self, ppm: float, rate_hz: int = VOICE_RATE_HZ, jitter_ms: float = 2.0) -> None:
+        self.clock = FakeClock()
+        self.feed = LiveFeed("test device", clock=self.clock, poll_s=0.0)
+        self.feed.start(rate_hz)
+        self.rate_hz, self.true_hz = rate_hz, rate_hz * (1 + ppm * 1e-6)
+        self.rng, self.jitter_ms = np.random.default_rng(5), jitter_ms
+        self.start_ns = self.clock.now_ns()
+        self.num_written = 0
+        self.chunks: list[AudioChunk] = []
+
+    def run(self, seconds: float, level: float = 0.25) -> None:
+        block = self.rate_hz // 100
+        for _ in range(round(seconds * 100)):
+            self.num_written += block
+            due_ns = self.start_ns + round(self.num_written / self.true_hz * 1e9)
+            captured_ns = due_ns + int(self.rng.exponential(self.jitter_ms) * 1e6)
+            self.clock.jump_to(captured_ns)
+            self.feed.write(np.full(block, level, np.float32), captured_ns)
+            self.read()
+
+    def read(self) -> None:
+        with contextlib.suppress(SourceTimeout):
+            while True:
+                chunk = self.feed.read(480, 0.0)
+                self.chunks.append(replace(chunk, samples=chunk.samples[:1]))
+
+    def lag_ms(self) -> FloatArray:
+        """How much later than at the start the media index is, chunk by chunk."""
+        times = np.array([c.captured_ns - self.start_ns for c in self.chunks]) / 1e6
+        ends = np.array([c.first_index + 480 for c in self.chunks]) / 48.0
+        return (times - ends).astype(np.float32)
+
+
+@pytest.mark.parametrize(("ppm", "rate_hz"), [(-200.0, 48000), (200.0, 48000), (200.0, 44100)])
+def test_a_device_clock_that_runs_off_never_shows_in_media_time(ppm: float, rate_hz: int) -> None:
+    device = Device(ppm, rate_hz)
+    device.run(100.0)
+    lag_ms = device.lag_ms()
+    # Unheeded, 200 ppm were 20 ms by now. The first half minute learns the rate and keeps it.
+    assert np.abs(lag_ms[-5500:] - lag_ms[4000]).max() < 1.0
+    health = device.feed.health("test", lost=False, losses=0)
+    assert health.ppm == pytest.approx(ppm, abs=5.0)
+    assert health.correction_ppm == pytest.approx(ppm, abs=20.0)
+    assert abs(health.error_ms) < 1.0
+    assert device.feed.num_filled == 0
+
+
+def test_time_asleep_is_cut_out_of_the_signal() -> None:
+    device = Device(0.0)
+    device.run(5.0)
+    before = device.chunks[-1]
+    device.clock.jump_to(device.clock.now_ns() + 3600 * 10**9)
+    device.start_ns += 3600 * 10**9
+    device.read()
+    device.run(5.0)
+    after = device.chunks[-1]
+    counted_ns = (after.first_index - before.first_index) * 10**9 // VOICE_RATE_HZ
+    assert counted_ns < 6 * 10**9
+    slept_ns = after.captured_ns - before.captured_ns - counted_ns
+    assert slept_ns == pytest.approx(3600 * 10**9, abs=10**8)
+    assert any(chunk.discontinuity for chunk in device.chunks)
+    assert device.feed.health("test", lost=False, losses=0).jumps == 1
+
+
+def test_what_a_device_hoarded_while_we_were_stopped_is_not_played_late() -> None:
+    device = Device(0.0, jitter_ms=0.0)
+    device.run(5.0)
+    stopped_ns = 3 * 10**9
+    device.clock.jump_to(device.clock.now_ns() + stopped_ns)
+    for _ in range(300):  # all of it at once, stamped with now
+        device.num_written += 480
+        device.feed.write(np.full(480, 0.5, np.float32), device.clock.now_ns())
+    device.read()
+    device.run(5.0)
+    last = device.chunks[-1]
+    waiting_ms = (device.clock.now_ns() - last.captured_ns) / 1e6
+    assert waiting_ms < 60
+    counted_s = last.first_index / VOICE_RATE_HZ
+    assert counted_s < 10.5  # three seconds are missing, not three seconds late

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rest_bridge.audio import microphone
 from rest_bridge.audio.microphone import MicrophoneSource
 from rest_bridge.errors import SourceError
-from rest_bridge.sound import portaudio
+from rest_bridge.sound import portaudio, stream
 from tests.support.fake_sounddevice import FakeSounddevice, alsa, device, windows
 
 Use = Callable[[FakeSounddevice], FakeSounddevice]
@@ -64,7 +63,7 @@ def test_an_interface_that_refuses_mono_is_mixed_down(use: Use) -> None:
 def test_capture_time_is_the_adc_time_where_it_is_plausible(use: Use) -> None:
     module = use(alsa(device("mic hw:0")))
     with MicrophoneSource() as source:
-        source._feed._covered_ns = 0  # as if it had been open for long
+        source.feed._covered_ns = 0  # as if it had been open for long
         # First sample 35 ms ago in a block of 10 ms: the last one was captured 25 ms ago.
         before_ns = time.monotonic_ns()
         module.streams[0].deliver(block(480, 0.1), adc_s=99.965, now_s=100.0)
@@ -112,9 +111,9 @@ def test_a_microphone_that_cannot_be_opened_is_one_sentence(use: Use) -> None:
 def test_a_lost_device_is_opened_again_by_name_at_its_new_place(
     use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = microphone.DeviceKeeper
+    keeper = stream.DeviceKeeper
     monkeypatch.setattr(
-        microphone, "DeviceKeeper", lambda *a, **k: keeper(*a, **(k | {"poll_s": 0.001}))
+        stream, "DeviceKeeper", lambda *a, **k: keeper(*a, **(k | {"poll_s": 0.001}))
     )
     module = use(alsa(device("Yeti hw:0")))
     with MicrophoneSource("yeti") as source:

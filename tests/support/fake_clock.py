@@ -15,6 +15,9 @@ class FakeClock:
     def now_ns(self) -> int:
         return self._now_ns
 
+    def jump_to(self, when_ns: int) -> None:
+        self._now_ns = max(self._now_ns, when_ns)
+
     def schedule(self, when_ns: int, action: Callable[[], None]) -> None:
         heapq.heappush(self._events, (when_ns, len(self._events), action))
 

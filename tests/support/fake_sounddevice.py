@@ -41,10 +41,11 @@ class FakeStream:
         status = SimpleNamespace(input_overflow=overflow)
         self.options["callback"](samples, len(samples), times, status)
 
-    def request(self, num_frames: int) -> Any:
+    def request(self, num_frames: int, now_s: float = 1.0) -> Any:
         """Ask for sound as PortAudio does; return float32 [S, C]."""
         out = np.full((num_frames, self.options["channels"]), np.nan, np.float32)
-        self.options["callback"](out, num_frames, SimpleNamespace(), SimpleNamespace())
+        times = SimpleNamespace(outputBufferDacTime=now_s + 0.02, currentTime=now_s)
+        self.options["callback"](out, num_frames, times, SimpleNamespace())
         return out
 
 

@@ -37,7 +37,7 @@ class StreamEvent:
 
     Attributes:
         kind: "speech"; what the wire calls it.
-        offset: samples at VOICE_RATE_HZ from the first sample of the chunk or frame that carries it.
+        offset: samples at VOICE_RATE_HZ from the first one of the chunk or frame that carries it.
         body: msgpack types.
     """
 

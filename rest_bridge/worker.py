@@ -73,6 +73,8 @@ class Worker:
         self._changes: deque[tuple[Callable[[Pipeline], None], threading.Event]] = deque()
         self.ready = threading.Event()
         """Set once the model is loaded and warm."""
+        self.advance_samples = 0
+        """How far the generator looks ahead, in whole frames; known when ready."""
 
     @property
     def tier(self) -> str:
@@ -120,6 +122,9 @@ class Worker:
         self._ladder = Ladder(pipeline.stages)
         pipeline.adopt(self._ladder.at(self._governor.tier))
         self._queue.resize(max(2, 2 * pipeline.frames_per_chunk))
+        self.advance_samples = (
+            rehearsal.num_samples // pipeline.samples_per_frame * pipeline.samples_per_frame
+        )
         delay_ns = (
             rehearsal.num_samples * NS_PER_S // VOICE_RATE_HZ
             + rehearsal.compute_ns * 3 // 2
@@ -168,8 +173,8 @@ class Worker:
                 spare_ns = left_ns if spare_ns is None else min(spare_ns, left_ns)
             made.append(frame)
             self._queue.put(frame, timeout_s=_ROOM_S)
-        if not made or pipeline.resting:
-            return
+        if not made or pipeline.resting or made[-1].index < presenter.first_wanted:
+            return  # what was skipped for pushed speech was late on purpose
         compute_ns = self._graph.metrics.timer("chunk").last_ns()
         drawn = behind_ns <= 0
         if drawn:

@@ -10,7 +10,7 @@ from rest_bridge.handoff import FrameQueue, SampleRing
 from rest_bridge.metrics import Metrics
 from rest_bridge.presenter import Presenter
 from rest_bridge.speech_track import SpeechTrack
-from rest_bridge.types import AudioChunk, Frame, StreamEvent
+from rest_bridge.types import AudioChunk, Frame, StreamEvent, VoiceChunk
 from tests.support.fake_clock import FakeClock
 from tests.support.frames import make_frame
 

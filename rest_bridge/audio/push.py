@@ -4,186 +4,37 @@ A receive thread owns the PULL socket and fills a queue; the reader takes from i
 the clock and gets silence where there is nothing. Speech may come faster than real time (a whole
 sentence at once) or slower. The queue is bounded: when it is full, no more is received until there
 is room, ZeroMQ holds the rest, and the sender's `send` waits. Nothing is lost.
+
+Speech that is there in advance need not wait for the generator's look-ahead: where it begins after
+silence, and where it is cut, the source goes ahead in time (`AudioChunk.advance`).
 """
 
 import contextlib
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import Final, Self
 
-import numpy as np
 import zmq
 
-from rest_bridge.audio.pcm import MAX_MESSAGE_BYTES, PcmMessage, decode_pcm
-from rest_bridge.audio.resample import Resampler, make_resampler
+from rest_bridge.audio.pcm import MAX_MESSAGE_BYTES, decode_pcm
+from rest_bridge.audio.speech_queue import MAX_QUEUED_S, PREFILL_S, SpeechQueue
 from rest_bridge.clock import NS_PER_S, Clock, MonotonicClock
+from rest_bridge.endpoint import Security, bind
 from rest_bridge.errors import SourceClosed, SourceError, SourceTimeout, WireError
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, FloatArray
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk
 
 DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:5573"
-MAX_QUEUED_S: Final = 60.0
-PREFILL_S: Final = 0.06
-"""Speech waits until so much of it is there (or its end, or so much time has passed), so that a
-sender in real time does not run dry between two messages."""
+SETTLED_S: Final = 0.5
+"""After so much silence all speech has been shown and the mouth is at rest: the silence that is
+still in flight may be skipped for speech that is there already."""
 _MAX_BEHIND_NS: Final = 2 * NS_PER_S
 _POLL_MS: Final = 50
 _MAX_WARNINGS: Final = 8
 _RECEIVE_HIGH_WATER_MARK: Final = 32
-_LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
-UtteranceEvent = Literal["started", "finished", "flushed"]
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Piece:
-    """Samples at the media rate, of one utterance."""
-
-    samples: FloatArray
-    utterance: str
-    last: bool
-
-
-class SpeechQueue:
-    """Pushed speech on its way from the receive thread to the reader.
-
-    Args:
-        clock: the time.
-        on_utterance: called by the reader's thread with the event, the utterance, and the sample
-            index (media clock) at which it happened. An utterance that runs dry has finished, and
-            starts again when more of it comes.
-        max_queued_s: when so much waits, the queue is full.
-        prefill_s: see PREFILL_S.
-    """
-
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        on_utterance: Callable[[UtteranceEvent, str, int], None] | None = None,
-        max_queued_s: float = MAX_QUEUED_S,
-        prefill_s: float = PREFILL_S,
-    ) -> None:
-        self._clock = clock
-        self._on_utterance = on_utterance
-        self._capacity = int(max_queued_s * VOICE_RATE_HZ)
-        self._prefill = int(prefill_s * VOICE_RATE_HZ)
-        self._prefill_ns = int(prefill_s * NS_PER_S)
-        self._lock = threading.Lock()
-        self._pieces: deque[_Piece] = deque()
-        self._num_queued = 0
-        self._waiting_since_ns: int | None = None  # first piece that waits for its prefill
-        self._speaking: str | None = None
-        self._rate_hz = 0
-        self._resampler: Resampler | None = None
-        self._flushed: list[str] = []
-        self.num_underruns = 0
-
-    @property
-    def queued_s(self) -> float:
-        """Seconds of speech that wait."""
-        with self._lock:
-            return self._num_queued / VOICE_RATE_HZ
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more should be received for now."""
-        with self._lock:
-            return self._num_queued >= self._capacity
-
-    def put(self, message: PcmMessage) -> None:
-        """Append a message's samples, after flushing if it says so."""
-        if message.flush:
-            self.flush()
-        mono = message.samples.mean(axis=1, dtype=np.float32)
-        with self._lock:
-            if self._resampler is None or message.rate_hz != self._rate_hz:
-                self._rate_hz = message.rate_hz
-                self._resampler = make_resampler(message.rate_hz, low_delay=True)
-            samples = self._resampler.process(mono)
-            if message.last:
-                samples = np.concatenate((samples, self._resampler.flush()))
-                self._resampler = None
-            if len(samples) == 0 and not message.last:
-                return
-            if self._speaking is None and self._waiting_since_ns is None:
-                self._waiting_since_ns = self._clock.now_ns()
-            self._pieces.append(_Piece(samples, message.utterance, message.last))
-            self._num_queued += len(samples)
-
-    def flush(self) -> None:
-        """Forget everything that waits; what is being spoken stops at once."""
-        with self._lock:
-            names = [self._speaking] if self._speaking is not None else []
-            names += [piece.utterance for piece in self._pieces]
-            self._flushed += list(dict.fromkeys(names))
-            self._pieces.clear()
-            self._num_queued = 0
-            self._speaking = self._waiting_since_ns = self._resampler = None
-
-    def take(self, num_samples: int, first_index: int) -> FloatArray:
-        """Return the next samples of the voice, silence where nothing is queued.
-
-        Args:
-            num_samples: how many.
-            first_index: media clock of the first one.
-
-        Returns:
-            float32 [num_samples].
-        """
-        out = np.zeros(num_samples, np.float32)
-        events: list[tuple[UtteranceEvent, str, int]] = []
-        with self._lock:
-            events.extend(("flushed", name, first_index) for name in self._flushed)
-            self._flushed = []
-            self._take_into(out, first_index, events)
-        if self._on_utterance is not None:
-            for event in events:
-                self._on_utterance(*event)
-        return out
-
-    def _take_into(
-        self, out: FloatArray, first_index: int, events: list[tuple[UtteranceEvent, str, int]]
-    ) -> None:
-        position = 0
-        while self._pieces and (self._speaking is not None or self._is_prefilled()):
-            piece = self._pieces[0]
-            if piece.utterance != self._speaking:
-                if self._speaking is not None:
-                    events.append(("finished", self._speaking, first_index + position))
-                events.append(("started", piece.utterance, first_index + position))
-                self._speaking, self._waiting_since_ns = piece.utterance, None
-            taken = piece.samples[: len(out) - position]
-            out[position : position + len(taken)] = taken
-            position += len(taken)
-            self._num_queued -= len(taken)
-            piece.samples = piece.samples[len(taken) :]
-            if len(piece.samples):
-                return
-            self._pieces.popleft()
-            if piece.last:
-                events.append(("finished", piece.utterance, first_index + position))
-                self._speaking = None
-                self._waiting_since_ns = self._clock.now_ns() if self._pieces else None
-        if position == len(out) or self._speaking is None:
-            return
-        # Dry in mid-utterance: collect some speech again before going on. What the resampler
-        # holds back belongs to a past that was not spoken.
-        self.num_underruns += 1
-        events.append(("finished", self._speaking, first_index + position))
-        self._speaking = self._resampler = None
-
-    def _is_prefilled(self) -> bool:
-        since_ns = self._waiting_since_ns
-        waited = since_ns is not None and self._clock.now_ns() - since_ns >= self._prefill_ns
-        return (
-            waited or self._num_queued >= self._prefill or any(piece.last for piece in self._pieces)
-        )
 
 
 class PushSource:
@@ -191,8 +42,7 @@ class PushSource:
 
     Args:
         endpoint: where to bind; port "*" takes any free one.
-        insecure: allow addresses that other computers can reach.
-        on_utterance: see SpeechQueue.
+        security: what protects the socket; None for this computer only.
         max_queued_s: see SpeechQueue.
         prefill_s: see SpeechQueue.
         clock: paces; a test gives its own.
@@ -209,26 +59,37 @@ class PushSource:
         self,
         endpoint: str = DEFAULT_ENDPOINT,
         *,
-        insecure: bool = False,
-        on_utterance: Callable[[UtteranceEvent, str, int], None] | None = None,
+        security: Security | None = None,
         max_queued_s: float = MAX_QUEUED_S,
         prefill_s: float = PREFILL_S,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or MonotonicClock()
-        self.queue = SpeechQueue(
-            clock=self._clock,
-            on_utterance=on_utterance,
-            max_queued_s=max_queued_s,
-            prefill_s=prefill_s,
-        )
+        self.queue = SpeechQueue(clock=self._clock, max_queued_s=max_queued_s, prefill_s=prefill_s)
+        self.advance_samples = 0
+        self._settled = int(SETTLED_S * VOICE_RATE_HZ)
+        self._quiet_since = 0
         self.num_messages = 0
         self.num_refused = 0
         self._causes: set[str] = set()
         self._stop = threading.Event()
         self._next_index = 0
-        self._socket = _bind(endpoint, insecure)
-        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.PULL)
+        self._socket.linger = 0
+        self._socket.rcvhwm = _RECEIVE_HIGH_WATER_MARK
+        self._socket.maxmsgsize = MAX_MESSAGE_BYTES
+        try:
+            self.endpoint = bind(
+                self._socket,
+                endpoint,
+                key="endpoints.audio_in",
+                security=security,
+                error=SourceError,
+            )
+        except SourceError:
+            self._context.destroy(linger=0)
+            raise
         self._origin_ns = self._clock.now_ns()
         self._thread = threading.Thread(target=self._receive, name="audio-in", daemon=True)
         self._thread.start()
@@ -259,21 +120,53 @@ class PushSource:
             raise SourceClosed(f"{self.name} was closed.")
         if due_ns > deadline_ns:
             raise SourceTimeout(f"{self.name}: the samples are not due within {timeout_s:.1f} s.")
-        samples = self.queue.take(num_samples, self._next_index)
+        cut = self.queue.take_cut()
+        advance = self._go_ahead() if cut or self._may_skip_silence() else 0
+        hold = self.advance_samples if self._is_settled else 0
+        samples, events = self.queue.take(num_samples, hold=hold, in_flight=self._settled)
         first_index, self._next_index = self._next_index, end_index
-        return AudioChunk(samples, VOICE_RATE_HZ, first_index, due_ns, late)
+        if samples.any():
+            self._quiet_since = end_index
+        return AudioChunk(
+            samples,
+            VOICE_RATE_HZ,
+            first_index,
+            due_ns - advance * NS_PER_S // VOICE_RATE_HZ,
+            late,
+            advance=advance,
+            cut=cut,
+            events=events,
+        )
 
-    def flush(self) -> None:
-        """Forget all speech that waits (barge-in).
+    def _may_skip_silence(self) -> bool:
+        """Return whether speech begins after a silence that nobody needs to see to its end."""
+        return self._is_settled and self.queue.may_begin(self.advance_samples)
 
-        What ZeroMQ still holds of a sender that is more than `max_queued_s` ahead comes after.
+    @property
+    def _is_settled(self) -> bool:
+        return self._next_index - self._quiet_since >= self._settled
+
+    def _go_ahead(self) -> int:
+        """Move time ahead by the generator's look-ahead; return the samples."""
+        self._origin_ns -= self.advance_samples * NS_PER_S // VOICE_RATE_HZ
+        return self.advance_samples
+
+    def flush(self, utterances: Sequence[str] | None = None) -> list[str]:
+        """Forget speech; what is being spoken of it is cut with the next chunk (barge-in).
+
+        Args:
+            utterances: see SpeechQueue.flush.
+
+        Returns:
+            The names of those that were here.
         """
-        self.queue.flush()
+        return self.queue.flush(utterances)
 
     def close(self) -> None:
         """Close the socket; idempotent."""
         self._stop.set()
         self._thread.join()
+        self._context.term()
 
     def __enter__(self) -> Self:
         """Return the source."""
@@ -305,35 +198,10 @@ class PushSource:
         except WireError as error:
             self.num_refused += 1
             cause = str(error)
+            self.queue.refuse(cause)
             if cause not in self._causes and len(self._causes) < _MAX_WARNINGS:
                 self._causes.add(cause)
                 _log.warning("A message on %s was refused: %s", self.endpoint, cause)
             return
         self.num_messages += 1
         self.queue.put(message)
-
-
-def _bind(endpoint: str, insecure: bool) -> "zmq.Socket[bytes]":
-    parts = urlsplit(endpoint)
-    if not insecure and parts.scheme == "tcp" and parts.hostname not in _LOOPBACK_HOSTS:
-        raise SourceError(
-            f"{endpoint} can be reached from other computers; use 127.0.0.1 in "
-            "endpoints.audio_in, or set endpoints.insecure = true if that is what you want."
-        )
-    socket = zmq.Context.instance().socket(zmq.PULL)
-    socket.linger = 0
-    socket.rcvhwm = _RECEIVE_HIGH_WATER_MARK
-    socket.maxmsgsize = MAX_MESSAGE_BYTES
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        if error.errno == zmq.EADDRINUSE:
-            raise SourceError(
-                f"{endpoint} is already in use, perhaps by another rest_bridge: stop that program "
-                "or choose another port with endpoints.audio_in."
-            ) from error
-        raise SourceError(
-            f"{endpoint} cannot be bound ({error.strerror}); correct endpoints.audio_in."
-        ) from error
-    return socket

@@ -10,6 +10,7 @@ from rest_bridge.audio.microphone import MicrophoneSource
 from rest_bridge.audio.pulse_recorder import PulseSource
 from rest_bridge.audio.push import DEFAULT_ENDPOINT, PushSource
 from rest_bridge.audio.system import open_system
+from rest_bridge.endpoint import Security
 from rest_bridge.errors import SourceError
 from rest_bridge.sound.devices import (
     PULSE,
@@ -36,7 +37,7 @@ def open_source(
     latency_s: float = 0.04,
     gain_db: float = 0.0,
     push_endpoint: str = DEFAULT_ENDPOINT,
-    insecure: bool = False,
+    security: Security | None = None,
 ) -> AudioSource:
     """Open a voice.
 
@@ -48,7 +49,7 @@ def open_source(
         latency_s: asked of sound devices.
         gain_db: applied to the samples.
         push_endpoint: where "push" binds.
-        insecure: let "push" bind addresses that other computers can reach.
+        security: what protects the socket of "push"; None for this computer only.
 
     Returns:
         The source, open and running; close it.
@@ -56,12 +57,17 @@ def open_source(
     Raises:
         SourceError: it cannot be opened; the message says why and what to do.
     """
-    source = _open(spec.strip(), paced, loop, latency_s, push_endpoint, insecure)
+    source = _open(spec.strip(), paced, loop, latency_s, push_endpoint, security)
     return GainSource(source, gain_db) if gain_db else source
 
 
 def _open(
-    spec: str, paced: bool, loop: bool, latency_s: float, push_endpoint: str, insecure: bool
+    spec: str,
+    paced: bool,
+    loop: bool,
+    latency_s: float,
+    push_endpoint: str,
+    security: Security | None,
 ) -> AudioSource:
     match spec:
         case "":
@@ -71,7 +77,7 @@ def _open(
         case "system":
             return open_system()
         case "push":
-            return PushSource(push_endpoint, insecure=insecure)
+            return PushSource(push_endpoint, security=security)
         case _:
             path = Path(spec).expanduser()
             if path.exists() or _looks_like_a_file(spec):

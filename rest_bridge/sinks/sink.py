@@ -5,6 +5,7 @@ knows nothing about what a sink does with a frame; it bounds the queue in front 
 it drops, and turns a failure into a report.
 """
 
+import dataclasses
 import logging
 import threading
 import time
@@ -285,14 +286,4 @@ class SinkRunner:
 
 def _without_picture(frame: Frame) -> Frame:
     """Return the frame with an empty picture, so that a waiting frame holds no pixels."""
-    return Frame(
-        index=frame.index,
-        pts_ns=frame.pts_ns,
-        captured_ns=frame.captured_ns,
-        rgba=frame.rgba[:0, :0].copy(),
-        rig=frame.rig,
-        voice=frame.voice,
-        stream_id=frame.stream_id,
-        epoch=frame.epoch,
-        repeated=frame.repeated,
-    )
+    return dataclasses.replace(frame, rgba=frame.rgba[:0, :0].copy())

@@ -3,13 +3,15 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import zmq
 
 from rest_bridge.audio.pcm import PcmMessage, encode_pcm
-from rest_bridge.audio.push import PREFILL_S, PushSource, SpeechQueue
+from rest_bridge.audio.push import PushSource
+from rest_bridge.audio.speech_queue import DRY_END_S, PREFILL_S, SpeechQueue
 from rest_bridge.clock import MonotonicClock
 from rest_bridge.errors import SourceClosed, SourceError, SourceTimeout
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray
@@ -27,33 +29,49 @@ def message(seconds: float, *, level: float = 0.5, **fields: object) -> PcmMessa
     return PcmMessage(speech(round(seconds * VOICE_RATE_HZ), level), VOICE_RATE_HZ, **fields)  # type: ignore[arg-type]
 
 
-class Events(list[tuple[str, str, int]]):
-    def __call__(self, event: str, utterance: str, index: int) -> None:
-        self.append((event, utterance, index))
+class Listener:
+    """Takes frames from a queue and notes what happened: (event, utterance, sample index)."""
+
+    def __init__(self, queue: SpeechQueue, clock: FakeClock) -> None:
+        self._queue, self._clock = queue, clock
+        self.index = 0
+        self.events: list[tuple[str, str, int]] = []
+        self.bodies: list[dict[str, Any]] = []
+
+    def take(self, num_frames: int = 1, *, hold: int = 0) -> FloatArray:
+        parts = []
+        for _ in range(num_frames):
+            self._clock._now_ns += FRAME_NS
+            samples, events = self._queue.take(FRAME, hold=hold, in_flight=5 * FRAME)
+            for event in events:
+                body = dict(event.body)
+                self.bodies.append(body)
+                self.events.append((body["event"], body["utt"], self.index + event.offset))
+            parts.append(samples)
+            self.index += FRAME
+        return np.concatenate(parts)
 
 
-def take_frames(queue: SpeechQueue, clock: FakeClock, count: int, start: int = 0) -> FloatArray:
-    parts = []
-    for number in range(start, start + count):
-        clock._now_ns += FRAME_NS
-        parts.append(queue.take(FRAME, number * FRAME))
-    return np.concatenate(parts)
+def make_queue(**options: Any) -> tuple[SpeechQueue, FakeClock, Listener]:
+    clock = FakeClock()
+    queue = SpeechQueue(clock=clock, **options)
+    return queue, clock, Listener(queue, clock)
 
 
 def test_a_sentence_pushed_at_once_is_spoken_without_a_gap_and_then_silence() -> None:
-    clock, events = FakeClock(), Events()
-    queue = SpeechQueue(clock=clock, on_utterance=events)
+    queue, _, listener = make_queue()
     queue.put(message(0.5, utterance="a", last=True))
-    voice = take_frames(queue, clock, 20)
+    voice = listener.take(20)
     assert (voice[:24000] == 0.5).all()
     assert not voice[24000:].any()
-    assert events == [("started", "a", 0), ("finished", "a", 24000)]
+    assert listener.events == [("started", "a", 0), ("finished", "a", 24000)]
+    assert listener.bodies[-1]["position"] == 500_000_000
+    assert listener.bodies[-1]["interrupted"] is False
     assert queue.num_underruns == 0
 
 
 def test_a_sender_in_real_time_with_jitter_does_not_run_dry() -> None:
-    clock = FakeClock()
-    queue = SpeechQueue(clock=clock)
+    queue, clock, _ = make_queue()
     voice = []
     for number in range(50):
         # 40 ms each, alternately 30 ms late and on time
@@ -64,7 +82,7 @@ def test_a_sender_in_real_time_with_jitter_does_not_run_dry() -> None:
         if queue_late:
             queue.put(message(0.04))
         clock._now_ns += 10_000_000
-        voice.append(queue.take(FRAME, number * FRAME))
+        voice.append(queue.take(FRAME)[0])
     spoken = np.concatenate(voice)
     first = int(spoken.argmax())
     assert first <= PREFILL_S * VOICE_RATE_HZ + FRAME
@@ -72,60 +90,180 @@ def test_a_sender_in_real_time_with_jitter_does_not_run_dry() -> None:
 
 
 def test_short_speech_without_an_end_starts_after_the_prefill_time() -> None:
-    clock = FakeClock()
-    queue = SpeechQueue(clock=clock)
+    queue, clock, _ = make_queue()
     queue.put(message(0.01))
-    assert not queue.take(480, 0).any()
+    assert not queue.take(480)[0].any()
     clock._now_ns += int(PREFILL_S * 1e9)
-    assert queue.take(480, 480).all()
+    assert queue.take(480)[0].all()
 
 
-def test_running_dry_is_counted_and_collects_again() -> None:
-    clock, events = FakeClock(), Events()
-    queue = SpeechQueue(clock=clock, on_utterance=events)
+def test_an_utterance_that_runs_dry_says_so_waits_and_goes_on() -> None:
+    queue, _, listener = make_queue()
     queue.put(message(0.1, utterance="a"))
-    take_frames(queue, clock, 4)
+    listener.take(4)
     assert queue.num_underruns == 1
     queue.put(message(0.02, utterance="a"))
-    assert not queue.take(FRAME, 4 * FRAME).any()
+    assert not listener.take().any()
     queue.put(message(0.1, utterance="a", last=True))
-    assert queue.take(FRAME, 5 * FRAME).all()
-    assert [event[0] for event in events] == ["started", "finished", "started"]
-
-
-def test_flush_silences_at_once_and_names_what_it_dropped() -> None:
-    clock, events = FakeClock(), Events()
-    queue = SpeechQueue(clock=clock, on_utterance=events)
-    queue.put(message(1.0, utterance="a", last=True))
-    queue.put(message(1.0, utterance="b", last=True))
-    take_frames(queue, clock, 1)
-    queue.put(message(0.2, utterance="c", level=-0.25, last=True, flush=True))
-    assert (queue.take(FRAME, FRAME) == -0.25).all()
-    assert events == [
+    assert listener.take().all()
+    listener.take(4)
+    assert listener.events == [
         ("started", "a", 0),
-        ("flushed", "a", FRAME),
-        ("flushed", "b", FRAME),
-        ("started", "c", FRAME),
+        ("underrun", "a", 4800),
+        ("resumed", "a", 5 * FRAME),
+        ("finished", "a", 5 * FRAME + 5760),
+    ]
+    assert [body["position"] for body in listener.bodies] == [0, 10**8, 10**8, 22 * 10**7]
+
+
+def test_a_dry_utterance_that_gets_nothing_more_ends_and_lets_the_next_one_speak() -> None:
+    queue, clock, listener = make_queue()
+    queue.put(message(0.1, utterance="a"))
+    queue.put(message(0.1, utterance="b", last=True))
+    listener.take(4)
+    clock._now_ns += int(DRY_END_S * 1e9)
+    listener.take(1)
+    assert listener.take(1).all()
+    assert [event[:2] for event in listener.events] == [
+        ("started", "a"),
+        ("underrun", "a"),
+        ("finished", "a"),
+        ("started", "b"),
+    ]
+    assert listener.bodies[2]["interrupted"] is True
+
+
+def test_speech_without_a_name_needs_no_end() -> None:
+    queue, _, listener = make_queue()
+    queue.put(message(0.1))
+    queue.put(message(0.1, utterance="b", last=True))
+    voice = listener.take(6)
+    assert np.count_nonzero(voice) == 9600
+    assert queue.num_underruns == 0
+
+
+def test_utterances_pushed_interleaved_are_spoken_one_after_the_other() -> None:
+    queue, _, listener = make_queue()
+    for level, name in ((0.1, "a"), (0.2, "b"), (0.3, "c")) * 2:
+        queue.put(message(0.08, utterance=name, level=level))
+    for name in ("c", "b", "a"):
+        queue.put(message(0.0, utterance=name, last=True))
+    voice = listener.take(13)
+    assert voice[::FRAME] == pytest.approx([0.1] * 4 + [0.2] * 4 + [0.3] * 4 + [0.0])
+    assert listener.events == [
+        ("started", "a", 0),
+        ("finished", "a", 7680),
+        ("started", "b", 7680),
+        ("finished", "b", 2 * 7680),
+        ("started", "c", 2 * 7680),
+        ("finished", "c", 3 * 7680),
     ]
 
 
+def test_marks_come_with_the_sample_they_were_put_on() -> None:
+    queue, _, listener = make_queue()
+    half = message(0.1, utterance="a", marks=((0, "begin"), (1000, "there")))
+    queue.put(half)
+    queue.put(PcmMessage(speech(2400), 24000, utterance="a", last=True, marks=((1200, "half"),)))
+    queue.put(message(0.0, utterance="b", last=True, marks=((0, "empty"),)))
+    listener.take(6)
+    assert [(e, i) for e, _, i in listener.events] == [
+        ("started", 0),
+        ("mark", 0),
+        ("mark", 1000),
+        ("mark", 4800 + 2400),
+        ("finished", 9600),
+        ("started", 9600),
+        ("mark", 9600),
+        ("finished", 9600),
+    ]
+    assert [body["mark"] for body in listener.bodies if "mark" in body] == [
+        "begin",
+        "there",
+        "half",
+        "empty",
+    ]
+    assert listener.bodies[3]["position"] == 150_000_000
+
+
+def test_flush_silences_at_once_and_tells_how_far_each_utterance_came() -> None:
+    queue, _, listener = make_queue()
+    queue.put(message(1.0, utterance="a", last=True))
+    queue.put(message(1.0, utterance="b", last=True))
+    listener.take(1)
+    queue.put(message(0.2, utterance="c", level=-0.25, last=True, flush=True))
+    assert queue.take_cut()
+    assert not queue.take_cut()
+    assert (listener.take() == -0.25).all()
+    assert listener.events == [
+        ("started", "a", 0),
+        ("finished", "a", FRAME),
+        ("finished", "b", FRAME),
+        ("started", "c", FRAME),
+    ]
+    assert [body.get("position") for body in listener.bodies] == [0, 40_000_000, 0, 0]
+    assert all(body["interrupted"] for body in listener.bodies[1:3])
+
+
+def test_flush_of_one_utterance_leaves_the_others() -> None:
+    queue, _, listener = make_queue()
+    queue.put(message(0.2, utterance="a", last=True, level=0.1))
+    queue.put(message(0.2, utterance="b", last=True, level=0.2))
+    queue.put(message(0.2, utterance="c", last=True, level=0.3))
+    listener.take(1)
+    assert queue.flush(["b"]) == ["b"]
+    assert not queue.take_cut()  # it had not begun
+    voice = listener.take(9)
+    assert 0.2 not in voice.round(2)
+    assert np.count_nonzero(voice) == 4 * FRAME + 5 * FRAME
+
+
+def test_what_comes_too_late_for_a_flushed_utterance_is_dropped() -> None:
+    queue, _, listener = make_queue()
+    queue.put(message(0.2, utterance="a"))
+    assert queue.flush(["a", "on its way"]) == ["a"]
+    queue.put(message(0.2, utterance="a"))
+    queue.put(message(0.2, utterance="on its way", last=True))
+    assert not listener.take(3).any()
+    assert queue.num_dropped == 2
+    queue.put(message(0.2, utterance="a", begin=True, last=True))
+    assert listener.take().all()
+
+
+def test_flush_cuts_the_end_of_speech_that_is_still_on_its_way_to_the_eye() -> None:
+    queue, _, listener = make_queue()
+    queue.put(message(0.2, utterance="a", last=True))
+    listener.take(7)
+    queue.flush()
+    assert queue.take_cut()
+    listener.take(10)
+    queue.flush()
+    assert not queue.take_cut()
+
+
 def test_flush_without_samples_is_silence() -> None:
-    clock = FakeClock()
-    queue = SpeechQueue(clock=clock)
+    queue, _, listener = make_queue()
     queue.put(message(1.0))
     queue.put(message(0.0, flush=True))
-    assert not take_frames(queue, clock, 3).any()
+    assert not listener.take(3).any()
+
+
+def test_more_utterances_than_can_wait_are_dropped_and_counted() -> None:
+    queue, _, _ = make_queue()
+    for number in range(300):
+        queue.put(message(0.001, utterance=str(number), last=True))
+    assert queue.num_dropped == 44
+    assert len(queue.status()["utterances"]) == 256
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 22050, 44100, 192000])
 def test_any_rate_and_stereo_become_the_mono_voice(rate_hz: int) -> None:
-    clock = FakeClock()
-    queue = SpeechQueue(clock=clock)
+    queue, _, listener = make_queue()
     stereo = np.tile(np.array([[0.6, 0.2]], np.float32), (rate_hz // 2, 1))
     for part in np.array_split(stereo, 7):
         queue.put(PcmMessage(part, rate_hz))
     queue.put(PcmMessage(stereo[:0], rate_hz, last=True))
-    voice = take_frames(queue, clock, 15)
+    voice = listener.take(15)
     assert np.abs(voice[500:23500] - 0.4).max() < 1e-3
     assert abs(np.count_nonzero(voice) - 24000) <= 200
 
@@ -233,6 +371,55 @@ def test_port_in_use_and_bad_addresses_are_one_sentence(source) -> None:
         PushSource("tcp://0.0.0.0:5999")
     with pytest.raises(SourceError, match=r"cannot be bound.*endpoints\.audio_in"):
         PushSource("tcp://127.0.0.1:port")
+
+
+def test_speech_after_silence_goes_ahead_by_what_the_generator_looks_ahead(source, connect) -> None:
+    source.advance_samples = 3 * FRAME
+    for _ in range(13):
+        source.read(FRAME, 1.0)
+    connect(source).send(encode_pcm(message(1.0, utterance="a", last=True)))
+    wait_for(lambda: source.num_messages == 1)
+    before_ns = source._clock.now_ns()
+    chunks = [source.read(FRAME, 1.0) for _ in range(6)]
+    assert [chunk.advance for chunk in chunks] == [3 * FRAME, 0, 0, 0, 0, 0]
+    assert [chunk.first_index for chunk in chunks] == [FRAME * k for k in range(13, 19)]
+    assert all(chunk.samples.all() for chunk in chunks)
+    # Four frames at once, then real time again.
+    assert source._clock.now_ns() - before_ns == 3 * FRAME_NS
+    steps = np.diff([chunk.captured_ns for chunk in chunks])
+    assert (steps == FRAME_NS).all()
+
+
+def test_speech_that_comes_slowly_or_soon_after_other_speech_does_not_go_ahead(
+    source, connect
+) -> None:
+    source.advance_samples = 3 * FRAME
+    socket = connect(source)
+    for _ in range(13):
+        source.read(FRAME, 1.0)
+    socket.send(encode_pcm(message(0.1, utterance="slow")))
+    wait_for(lambda: source.num_messages == 1)
+    chunks = [source.read(FRAME, 1.0) for _ in range(8)]
+    assert np.concatenate([chunk.samples for chunk in chunks]).any()
+    socket.send(encode_pcm(message(1.0, utterance="soon", last=True)))
+    socket.send(encode_pcm(message(0.0, utterance="slow", last=True)))
+    wait_for(lambda: source.num_messages == 3)
+    chunks += [source.read(FRAME, 1.0) for _ in range(4)]
+    assert chunks[-1].samples.all()
+    assert not any(chunk.advance for chunk in chunks)
+
+
+def test_flush_goes_ahead_and_cuts(source, connect) -> None:
+    source.advance_samples = 3 * FRAME
+    connect(source).send(encode_pcm(message(1.0, utterance="a", last=True)))
+    wait_for(lambda: source.num_messages == 1)
+    source.read(FRAME, 1.0)
+    assert source.flush() == ["a"]
+    chunk = source.read(FRAME, 1.0)
+    assert (chunk.cut, chunk.advance) == (True, 3 * FRAME)
+    assert not chunk.samples.any()
+    assert [event.body["event"] for event in chunk.events] == ["finished"]
+    assert not source.read(FRAME, 1.0).cut
 
 
 def test_not_due_in_time_is_a_timeout(source) -> None:

@@ -3,9 +3,9 @@
 Crystals differ by up to some 200 ppm, and a callback comes when the system gets round to it. The
 line `time = offset + index / rate * (1 + r)` is followed by a Kalman filter of two states (offset
 and r): within a second it knows the offset to a millisecond, within a minute the rate to a few ppm,
-and from then on it is the delay-locked loop of Adriaensen ("Using a DLL to filter time", Linux Audio
-Conference 2005) with a bandwidth of some 3 mHz. Times that lie far off are bounded in their weight,
-because a busy computer is late but never early. Knows no devices.
+and from then on it is the delay-locked loop of Adriaensen ("Using a DLL to filter time", Linux
+Audio Conference 2005) with a bandwidth of some 3 mHz. Times that lie far off are bounded in their
+weight, because a busy computer is late but never early. Knows no devices.
 """
 
 from typing import Final

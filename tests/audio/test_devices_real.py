@@ -1,6 +1,7 @@
 """Microphone and system audio against a real PulseAudio (TESTING.md section 2)."""
 
 import logging
+import threading
 import time
 
 import numpy as np
@@ -196,8 +197,13 @@ def test_a_restart_of_the_sound_server_is_survived(
             assert took_s == pytest.approx(1.5, abs=0.8)
             assert not silence[VOICE_RATE_HZ // 2 :].any()
             assert any(chunk.discontinuity for chunk in chunks)
-            server.start()
+            restart = threading.Thread(target=server.start)
+            restart.start()
+            while restart.is_alive():  # whoever stops reading has slept, for the source
+                listen(source, 0.2)
             assert_hears(source, server, sink, 880.0)
+            assert source.health().losses == 1
+            assert not source.health().lost
         finally:
             source.close()
     assert [record.message for record in caplog.records if "is gone" in record.message]

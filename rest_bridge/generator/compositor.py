@@ -37,6 +37,13 @@ _MARGIN: Final = 0.15
 _MOVES: Final = (0.0008, 0.008)
 """Base flow (canvas units) below which no correction counts, and from which all of it does."""
 _EDGE_PX: Final = 1.4
+_SHADOW: Final = (0.022, 0.012)
+"""Eye distances of upper and lower lip next to their line that closed lips shade."""
+_PARTED: Final = 0.05
+"""Opening (eye distances) at which that shadow is gone."""
+_DIM: Final = 0.45
+_LIT: Final = 0.3
+"""Light on the tongue behind nearly closed lips, and the opening at which all of it is there."""
 _BORDER_CELLS: Final = 5
 
 
@@ -229,14 +236,16 @@ class Compositor:
         cells = cells_of(places, mouth.box, *self._mouth_window.shape)
         sheets = read_cells(np.concatenate([expression.upper, expression.lower], -1), cells)
         window = read_cells(self._mouth_window, cells)[..., None]
-        upper = self._portrait.read(places + sheets[..., :2])
-        lips = self._portrait.read(places + sheets[..., 2:]).astype(np.float32)
         local = to_local(mouth.axes[0], mouth.axes[1], places)
         cell = (local[..., 0] + 1.3) * ((len(expression.upper_line) - 1) / 2.6)
         lines = np.stack([expression.upper_line, expression.lower_line], -1)[None]
         edges = read_cells(lines, np.stack([cell, np.zeros_like(cell)], -1))
         below_upper = local[..., 1] - edges[..., 0]
         above_lower = edges[..., 1] - local[..., 1]
+        if mouth.shaded:
+            self._part_lips(sheets, below_upper, above_lower, expression)
+        upper = self._portrait.read(places + sheets[..., :2])
+        lips = self._portrait.read(places + sheets[..., 2:]).astype(np.float32)
         lips -= upper
         lips *= _coverage((below_upper - above_lower) / 2, self._size)[..., None]
         lips += upper
@@ -250,6 +259,21 @@ class Compositor:
             lips[part] += hollow * inside[part][..., None]
         _blend(frame[rectangle], lips, window)
 
+    def _part_lips(
+        self, sheets: Array, below_upper: Array, above_lower: Array, expression: Expression
+    ) -> None:
+        """Pull the shadow between closed lips behind the edges of parted ones, in place."""
+        unit = self._flow.eye_distance
+        axis = self._mouth.axes[1] / np.hypot(*self._mouth.axes[1])
+        apart = np.clip((below_upper + above_lower) / (_PARTED * unit), 0, 1)
+        if self._mouth.gap > 0:
+            apart *= 1 - expression.portrait_opening
+        for k, (width, beyond) in enumerate(zip(_SHADOW, (below_upper, above_lower), strict=True)):
+            away = np.maximum(-beyond, 0) / np.float32(1.6 * width * unit)
+            pull = apart * np.exp(-away) * np.float32((2 * k - 1) * width * unit)
+            sheets[..., 2 * k] -= pull * axis[1]
+            sheets[..., 2 * k + 1] += pull * axis[0]
+
     def _inside(
         self,
         places: Array,
@@ -259,6 +283,9 @@ class Compositor:
     ) -> Array:
         """Return float32 [H, W, 4], what is seen between the lips."""
         hollow = self._tongue.read(places - expression.jaw_shift).astype(np.float32)
+        if self._mouth.shaded:
+            lit = min(expression.opening / (_LIT * self._flow.eye_distance), 1.0)
+            hollow[..., :3] *= np.float32(_DIM + (1 - _DIM) * lit)
         teeth = self._teeth.read(places - expression.teeth_shift).astype(np.float32)
         hollow *= 1 - teeth[..., 3:] / 255
         hollow += teeth

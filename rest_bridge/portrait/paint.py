@@ -25,6 +25,8 @@ drawings 0.18 to 0.36."""
 _UPPER_TEETH: Final = np.array([0.128, 0.226, 0.312, 0.375, 0.425], np.float32)
 """Outer edge of each upper tooth from the middle, as seen from the front."""
 _LOWER_TEETH: Final = np.array([0.083, 0.17, 0.25, 0.32, 0.38], np.float32)
+_BITES_AT: Final = 0.075
+"""How far the upper teeth reach below the resting upper lip."""
 _TOOTH: Final = np.array([238, 229, 213], np.float32)
 _GUM: Final = np.array([176, 92, 92], np.float32)
 _TONGUE: Final = np.array([186, 92, 92], np.float32)
@@ -40,11 +42,17 @@ class Light:
         gain: float32 [3], colour of the light against white on a typical skin.
         skin: float32 [3], median skin colour, 0..255.
         line: float32 [3], colour of the darkest lines around eyes and mouth, 0..255.
+        white: float32 [3], colour of the whites of the eyes, 0..255.
+        blur: width (standard deviation) of the sharpest edges of eyes and lips, canvas units.
+        grain: float32 [G, G, 3], what of the cheek's detail is grain or brush, about 0.
     """
 
     gain: Array
     skin: Array
     line: Array
+    white: Array
+    blur: float
+    grain: Array
 
 
 def read_light(picture: ByteArray, landmarks: Array, eye_distance: float) -> Light:
@@ -81,7 +89,60 @@ def read_light(picture: ByteArray, landmarks: Array, eye_distance: float) -> Lig
         order = np.argsort(colours.sum(1))
         dark.append(colours[order[: len(order) // 20]].mean(0))
     line = np.mean(dark, 0)
-    return Light(gain.astype(np.float32), skin.astype(np.float32), line.astype(np.float32))
+    return Light(
+        gain=gain.astype(np.float32),
+        skin=skin.astype(np.float32),
+        line=line.astype(np.float32),
+        white=_eye_white(picture, landmarks),
+        blur=_edge_width(picture, landmarks, eye_distance),
+        grain=_grain(picture, landmarks, eye_distance),
+    )
+
+
+def _eye_white(picture: ByteArray, landmarks: Array) -> Array:
+    """Return the colour of the brightest fifth of the eyes, highlights left out: float32 [3]."""
+    size = picture.shape[0]
+    mask = np.zeros((size, size), np.uint8)
+    for ring in (landmarks[36:42], landmarks[42:48]):
+        cv2.fillConvexPoly(mask, np.round(ring * size).astype(np.int32), 1)
+    colours = picture[..., :3][mask > 0].astype(np.float32)
+    order = np.argsort(colours.sum(1))
+    picked = colours[order[int(0.75 * len(order)) : max(int(0.95 * len(order)), 1)]]
+    if len(picked) == 0:
+        return np.full(3, 200.0, np.float32)
+    return np.median(picked, 0).astype(np.float32)
+
+
+def _edge_width(picture: ByteArray, landmarks: Array, eye_distance: float) -> float:
+    """Measure sharpness: a step of C blurred by sigma rises by C / (2.5 sigma) a pixel."""
+    size = picture.shape[0]
+    reach = max(2, round(0.05 * eye_distance * size))
+    points = landmarks[36:66] * size
+    low = np.floor(points.min(0) - reach).astype(int).clip(0)
+    high = np.ceil(points.max(0) + reach).astype(int).clip(low + 4)
+    grey = cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_RGB2GRAY)
+    grey = grey[low[1] : high[1], low[0] : high[0]].astype(np.float32)
+    slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8),
+                     cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8))  # fmt: skip
+    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    contrast = cv2.dilate(grey, window) - cv2.erode(grey, window)
+    steep = slope >= np.percentile(slope, 98)
+    width = np.median(contrast[steep] / np.maximum(slope[steep], 1e-3)) / 2.507
+    return float(width / size)
+
+
+def _grain(picture: ByteArray, landmarks: Array, eye_distance: float) -> Array:
+    """Cut the fine detail of the evener cheek, float32 [G, G, 3]."""
+    size = picture.shape[0]
+    half = max(4, round(0.11 * eye_distance * size))
+    found: list[Array] = []
+    for edge, wing in ((3, 31), (13, 35)):
+        centre = ((0.45 * landmarks[edge] + 0.55 * landmarks[wing]) * size).astype(int)
+        row, column = (int(np.clip(centre[k], half, size - half)) for k in (1, 0))
+        patch = picture[row - half : row + half, column - half : column + half, :3]
+        patch = patch.astype(np.float32)
+        found.append(patch - cv2.GaussianBlur(patch, (0, 0), max(1.5, 0.18 * half)))
+    return min(found, key=lambda patch: float(patch.std()))
 
 
 def detect_style(picture: ByteArray, landmarks: Array, eye_distance: float) -> Style:
@@ -161,7 +222,32 @@ def paint_mouth(
             teeth = shown
         else:
             own = shown
+    if style != "drawn":
+        teeth = _in_manner(teeth, light, pixel * eye_distance, keep=lips.gap > 0)
+        tongue = _in_manner(tongue, light, pixel * eye_distance, keep=False)
     return MouthPictures(box, _as_bytes(teeth), _as_bytes(tongue), _as_bytes(own))
+
+
+def _in_manner(painted: Array, light: Light, pixel: float, *, keep: bool) -> Array:
+    """Give painted parts the picture's own sharpness and grain; `keep`: they are the picture's."""
+    if keep:
+        return painted
+    # The sharpest edges are seldom steps: lashes and lips are soft themselves.
+    sigma = float(np.sqrt(max((0.6 * light.blur / pixel) ** 2 - 0.4, 0.0)))
+    out = painted.astype(np.float32)
+    out[..., :3] *= out[..., 3:] / 255
+    if sigma > 0.3:
+        out = cv2.GaussianBlur(out, (0, 0), sigma)
+    share = np.maximum(out[..., 3:], 1.0) / 255
+    out[..., :3] /= share
+    size = len(light.grain)
+    tiles = [-(-side // size) for side in out.shape[:2]]
+    even = np.concatenate([light.grain, light.grain[:, ::-1]], 1)
+    even = np.concatenate([even, even[::-1]])  # mirrored tiles meet without a seam
+    grain = np.tile(even, (*tiles, 1))[: out.shape[0], : out.shape[1]]
+    strength = out[..., :3].mean(-1, keepdims=True) / max(float(light.skin.mean()), 1.0)
+    out[..., :3] += grain * np.clip(strength, 0.0, 1.0)
+    return out
 
 
 def _shows_teeth(shown: Array, lips: LipCurves, local: Array, light: Light) -> bool:
@@ -187,25 +273,35 @@ def _row(x: Array, y: Array, edges: Array, bow: float, pixel: float) -> tuple[Ar
     inner = np.concatenate([[0.0], edges])[bounded]
     outer = edges[bounded]
     place = (distance - inner) / (outer - inner) * 2 - 1
-    round_off = 0.014 * np.abs(place) ** 3 + 0.006 * (bounded == 1)
+    round_off = 0.009 * np.abs(place) ** 3 + 0.007 * (bounded == 1)
     edge = -bow * x**2 - round_off
     coverage = np.clip((edge - y) / pixel + 0.5, 0, 1) * (number < len(edges))
     gap = np.exp(-(((1 - np.abs(place)) * (outer - inner) / 2 / 0.007) ** 2))
     return coverage.astype(np.float32), gap.astype(np.float32), place.astype(np.float32)
 
 
+def _tooth(light: Light) -> Array:
+    """Return the colour of teeth in full light: near the whites of the eyes, not above the skin."""
+    lit = _TOOTH * light.gain * 0.9
+    level = 0.5 * float(light.white.mean()) + 0.5 * float(lit.mean())
+    level = float(np.clip(level, 0.75 * light.skin.mean(), 1.2 * light.skin.mean() + 10))
+    # Grey teeth look blue beside warm skin: they take some of its colour.
+    tint = _TOOTH * (light.skin / max(float(light.skin.mean()), 1.0)) ** 0.4
+    return level * tint / tint.mean()
+
+
 def _teeth(x: Array, y: Array, pixel: float, light: Light, style: Style) -> Array:
-    coverage, gap, place = _row(x, y - 0.062, _UPPER_TEETH, 0.22, pixel)
+    coverage, gap, place = _row(x, y - _BITES_AT, _UPPER_TEETH, 0.22, pixel)
     side = np.exp(-((x / 0.36) ** 2))
-    crown = np.clip((y - 0.062 + 0.19) / 0.19, 0, 1)  # 0 at the gum, 1 at the edge
-    tooth = _TOOTH * (0.62 + 0.38 * side)[..., None] * (0.9 + 0.1 * crown)[..., None]
+    crown = np.clip((y - _BITES_AT + 0.19) / 0.19, 0, 1)  # 0 at the gum, 1 at the edge
+    tooth = _tooth(light) * (0.62 + 0.38 * side)[..., None] * (0.9 + 0.1 * crown)[..., None]
     tooth = tooth * (1 - 0.06 * np.abs(place) ** 2)[..., None]
-    contrast = 0.34 if style == "photo" else 0.2
+    contrast = 0.26 if style == "photo" else 0.16
     tooth = tooth * (1 - contrast * gap * (0.4 + 0.6 * (1 - crown)))[..., None]
-    gum_edge = 0.062 - 0.165 - 0.02 * (1 - np.abs(place) ** 2) + 0.1 * x**2
+    gum_edge = _BITES_AT - 0.165 - 0.02 * (1 - np.abs(place) ** 2) + 0.1 * x**2
     gum = np.clip((gum_edge - y) / (3 * pixel) + 0.5, 0, 1)[..., None]
-    colour = tooth * (1 - gum) + _GUM * gum * (0.6 + 0.4 * side)[..., None]
-    colour = colour * light.gain * (0.93 if style == "photo" else 0.85)
+    gums = _GUM * light.gain * (0.55 + 0.35 * side)[..., None]
+    colour = tooth * (1 - gum) + gums * gum
     coverage = np.maximum(coverage, gum[..., 0] * (np.abs(x) < 0.5))
     return np.concatenate([colour, coverage[..., None] * 255], -1)
 
@@ -223,9 +319,9 @@ def _tongue(x: Array, y: Array, pixel: float, light: Light, style: Style) -> Arr
     # Lower teeth stand before the tongue; their row bites upwards.
     coverage, gap, _ = _row(x, -(y + 0.012), _LOWER_TEETH, -0.05, pixel)
     side = np.exp(-((x / 0.3) ** 2))
-    tooth = _TOOTH * (0.5 + 0.3 * side - 0.18 * gap)[..., None]
+    tooth = _tooth(light) * (0.5 + 0.3 * side - 0.18 * gap)[..., None]
+    colour = colour * light.gain
     colour = colour * (1 - coverage[..., None]) + tooth * coverage[..., None]
-    colour = colour * light.gain * (1.0 if style == "photo" else 0.95)
     return np.concatenate([colour, np.full((*x.shape, 1), 255.0)], -1)
 
 

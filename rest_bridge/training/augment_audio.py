@@ -1,9 +1,10 @@
-"""Degradations of a 16 kHz voice: gain, noise, babble, reverberation, telephone band, tilt.
+"""Degradations of a 16 kHz voice: gain, noise, babble, room, codec, telephone band, microphone.
 
 Place in the flow: clean speech -> here -> `features.mel` -> training features. The motion targets
-stay: direct sound keeps its place in time. 40 % of the clips are degraded ("mild" in STUDY-AUDIO
-section 4: noise costs nothing clean and buys 0.05-0.5 of correlation in noise).
-Shape letters: S samples.
+stay: direct sound keeps its place in time. Of each session's versions the first is clean and of
+the others 60 % are degraded ("mild" in STUDY-AUDIO section 4: noise costs nothing clean and buys
+0.05-0.5 of correlation in noise). A third of the noises are loud (0-12 dB) and go on through the
+pauses, whose target is a shut mouth. Shape letters: S samples.
 """
 
 from collections.abc import Sequence
@@ -12,42 +13,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import butter, fftconvolve, sosfilt
 
+from rest_bridge.training.background_sounds import SOUNDS, babble, speech_rms, steady_noise
+from rest_bridge.training.sound_codecs import random_codec
+
 FloatArray = npt.NDArray[np.float32]
 _RATE_HZ = 16_000
-
-
-def speech_rms(samples: FloatArray) -> float:
-    """Return the root mean square over the loud tenths of a second, so that pauses don't count."""
-    count = len(samples) // 160
-    level = np.sqrt(np.mean(samples[: count * 160].reshape(count, 160) ** 2, axis=1) + 1e-12)
-    return float(np.sqrt(np.mean(level[level > 0.3 * np.percentile(level, 95)] ** 2)) + 1e-6)
+_OTHER_SOUNDS = ("music", "keyboard", "hum", "knocks", "plucked", "breath")
 
 
 def add_noise(samples: FloatArray, noise: FloatArray, snr_db: float) -> FloatArray:
     """Return the voice with noise added at this ratio of speech level to noise level."""
     noise_rms = float(np.sqrt(np.mean(noise**2) + 1e-12))
     return samples + noise * np.float32(speech_rms(samples) / noise_rms * 10 ** (-snr_db / 20))
-
-
-def coloured_noise(
-    num_samples: int, rng: np.random.Generator, *, slope_db_per_octave: float = 0.0
-) -> FloatArray:
-    """Return float32 [S]: noise of any colour (0 white, -3 pink, -6 brown), unit level at 1 kHz."""
-    spectrum = np.fft.rfft(rng.standard_normal(num_samples))
-    frequency_hz = np.maximum(np.fft.rfftfreq(num_samples, 1 / _RATE_HZ), 20.0)
-    shaped = spectrum * (frequency_hz / 1000.0) ** (slope_db_per_octave / 6.02)
-    return np.fft.irfft(shaped, num_samples).astype(np.float32)
-
-
-def babble(num_samples: int, voices: Sequence[FloatArray], rng: np.random.Generator) -> FloatArray:
-    """Return float32 [S]: two to seven of these voices at once."""
-    mixed = np.zeros(num_samples, np.float32)
-    for index in rng.integers(0, len(voices), int(rng.integers(2, 8))):
-        voice = voices[int(index)]
-        looped = np.tile(voice, num_samples // len(voice) + 2)
-        start = int(rng.integers(0, len(voice)))
-        mixed += looped[start : start + num_samples] / np.float32(speech_rms(voice))
-    return mixed
 
 
 def reverberate(
@@ -68,6 +45,19 @@ def telephone(samples: FloatArray) -> FloatArray:
     return np.asarray(sosfilt(band, samples), np.float32)
 
 
+def microphone(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return the voice through another microphone: tilt, a few humps and dips, a bass cut."""
+    spectrum = np.fft.rfft(samples)
+    octave = np.log2(np.maximum(np.fft.rfftfreq(len(samples), 1 / _RATE_HZ), 40.0) / 1000.0)
+    gain_db = float(rng.uniform(-4, 4)) * octave
+    for _ in range(int(rng.integers(1, 4))):
+        centre, width = float(rng.uniform(-3.5, 2.8)), float(rng.uniform(0.3, 1.2))
+        gain_db += float(rng.uniform(-7, 5)) * np.exp(-0.5 * ((octave - centre) / width) ** 2)
+    gain_db -= 12.0 * np.maximum(float(rng.uniform(-4.5, -2.5)) - octave, 0)
+    shaped = spectrum * 10 ** (np.clip(gain_db, -40, 18) / 20)
+    return np.fft.irfft(shaped, len(samples)).astype(np.float32)
+
+
 def degrade(
     samples: FloatArray, voices: Sequence[FloatArray], rng: np.random.Generator
 ) -> FloatArray:
@@ -86,26 +76,48 @@ def degrade(
         samples = reverberate(
             samples, rng, direct_to_reverberant_db=float(rng.uniform(-2, 10)), **room
         )
-    kind = float(rng.random())
-    if kind < 0.4:
-        noise = coloured_noise(len(samples), rng, slope_db_per_octave=float(rng.uniform(-6, 0)))
-        samples = add_noise(samples, noise, float(rng.uniform(5, 30)))
-    elif kind < 0.7:
-        samples = add_noise(samples, babble(len(samples), voices, rng), float(rng.uniform(6, 30)))
-    if rng.random() < 0.2:
+    samples = _with_background(samples, voices, rng)
+    if rng.random() < 0.35:
+        samples = microphone(samples, rng)
+    if rng.random() < 0.25:
+        loudest = np.float32(max(1.0, float(np.abs(samples).max())))
+        samples = random_codec(samples / loudest, rng) * loudest
+    elif rng.random() < 0.15:
         samples = telephone(samples)
-    elif rng.random() < 0.3:
-        samples = _tilt(samples, float(rng.uniform(-4, 4)))
     return samples
+
+
+def _with_background(
+    samples: FloatArray, voices: Sequence[FloatArray], rng: np.random.Generator
+) -> FloatArray:
+    kind = float(rng.random())
+    loud = rng.random() < 0.4
+    snr_db = float(rng.uniform(0, 12) if loud else rng.uniform(12, 30))
+    if kind < 0.4:
+        background = steady_noise(len(samples), rng)
+    elif kind < 0.65:
+        # One or two voices nearly as loud as the talker cannot be told from him.
+        snr_db = max(snr_db, 4.0)
+        background = babble(len(samples), voices, rng, least=3 if loud else 2)
+    elif kind < 0.82:
+        name = _OTHER_SOUNDS[int(rng.integers(len(_OTHER_SOUNDS)))]
+        background = SOUNDS[name](len(samples), rng)
+    else:
+        return samples
+    if rng.random() < 0.2:
+        background = background * _comes_and_goes(len(samples), rng)
+    return add_noise(samples, background, snr_db)
+
+
+def _comes_and_goes(num_samples: int, rng: np.random.Generator) -> FloatArray:
+    """Return float32 [S], 0..1: a background that begins or ends somewhere, within 50 ms."""
+    since = (np.arange(num_samples) - float(rng.uniform(0.2, 0.8)) * num_samples) / (
+        0.05 * _RATE_HZ
+    )
+    gate = np.clip(since + 0.5, 0.02, 1)
+    return (gate if rng.random() < 0.5 else gate[::-1]).astype(np.float32)
 
 
 def random_gain(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return the voice 22 dB softer to 16 dB louder, clipped to [-1, 1] as a device would."""
     return np.clip(samples * np.float32(10 ** (float(rng.uniform(-22, 16)) / 20)), -1, 1)
-
-
-def _tilt(samples: FloatArray, db_per_octave: float) -> FloatArray:
-    spectrum = np.fft.rfft(samples)
-    frequency_hz = np.maximum(np.fft.rfftfreq(len(samples), 1 / _RATE_HZ), 60.0)
-    shaped = spectrum * 10 ** (db_per_octave / 20 * np.log2(frequency_hz / 1000.0))
-    return np.fft.irfft(shaped, len(samples)).astype(np.float32)

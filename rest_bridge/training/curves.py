@@ -33,7 +33,7 @@ _CHANNEL_TO_ARKIT: Final[dict[str, dict[str, float]]] = {
     "smile": {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8},
 }
 _CLOSURE: Final = {
-    "mouthRollLower": 0.38, "mouthRollUpper": 0.30, "mouthPressLeft": 0.35, "mouthPressRight": 0.35,
+    "mouthRollLower": 0.42, "mouthRollUpper": 0.32, "mouthPressLeft": 0.42, "mouthPressRight": 0.42,
 }  # fmt: skip
 
 
@@ -99,12 +99,13 @@ def _flanks(
 
 
 def _plateau(t: npt.NDArray[np.float64], span: VisemeSpan) -> npt.NDArray[np.float64]:
-    """Return 1 around the middle of the phone, at least 50 ms wide, with smooth edges.
+    """Return 1 around the middle of the phone, at least 78 ms wide, with smooth edges.
 
-    A picture of 25 fps samples each 40 ms: a shorter closure could fall between two frames.
+    A picture of 25 fps samples each 40 ms: a closure that only one frame shows is what a network
+    smooths away first, so it lasts for two (60-120 ms are natural for p, b and m).
     """
-    end = max(span.end_s, span.start_s + 0.055)
-    centre, half = span.start_s + 0.45 * (end - span.start_s), 0.35 * (end - span.start_s) + 0.01
+    end = max(span.end_s, span.start_s + 0.07)
+    centre, half = span.start_s + 0.45 * (end - span.start_s), 0.38 * (end - span.start_s) + 0.0125
     w = np.clip(1.6 - 0.6 * np.abs(t - centre) / half, 0, 1)
     return w * w * (3 - 2 * w)
 

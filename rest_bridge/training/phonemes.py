@@ -4,13 +4,16 @@ Place in the flow: audio -> phones here -> `visemes` -> `curves` -> training tar
 nothing about mouths. Times are seconds from the start of the clip; phones tile the whole clip.
 
 Traps met: pocketsphinx's state pass fails on some clips with default beams and on half of them
-with wider ones (hence the retries on altered copies); `espeak_SetVoiceByName` returns non-zero
-for voices it lacks; flite restarts its clock at a new sentence.
+with wider ones (hence the retries on altered copies); espeak-ng remembers (hence its server);
+flite restarts its clock at a new sentence.
 """
 
-import ctypes
+import json
+import math
 import subprocess
+import sys
 import tempfile
+import weakref
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +27,6 @@ Alphabet = Literal["arpabet", "ipa"]
 
 _RATE_HZ = 16_000
 _SILENCES = frozenset({"SIL", "+SPN+", "+NSN+", "<sil>", "pau", ""})
-_ESPEAK_PHONEME_EVENT = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,63 +150,40 @@ def tile(phones: list[Phone], duration_s: float) -> list[Phone]:
 # --- synthetic speech -----------------------------------------------------------------------------
 
 
-class _EventId(ctypes.Union):
-    _fields_ = [
-        ("number", ctypes.c_int),
-        ("name", ctypes.c_char_p),
-        ("string", ctypes.c_char * 8),
-    ]
-
-
-class _Event(ctypes.Structure):
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
-    ]
-
-
 class EspeakVoice:
-    """espeak-ng through its C library, with the time of every phone. One per process."""
+    """espeak-ng with the time of every phone, through a process of its own (`espeak_server`)."""
 
     def __init__(self) -> None:
-        self._library = ctypes.CDLL("libespeak-ng.so.1")
-        signature = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-        )
-        self._rate_hz = int(self._library.espeak_Initialize(2, 0, None, 1 | 2 | 0x8000))
-        self._pcm = bytearray()
-        self._events: list[tuple[float, str]] = []
-        self._callback = signature(self._receive)  # kept: the library holds only a pointer
-        self._library.espeak_SetSynthCallback(self._callback)
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "rest_bridge.training.espeak_server"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._end = weakref.finalize(self, _end, self._server)
 
-    def _receive(self, wave: Any, num_samples: int, events: Any) -> int:
-        if num_samples and wave:
-            self._pcm.extend(ctypes.string_at(wave, 2 * num_samples))
-        index = 0
-        while events[index].type:
-            event = events[index]
-            if event.type == _ESPEAK_PHONEME_EVENT:
-                raw = ctypes.string_at(ctypes.addressof(event.id), 8).split(b"\0")[0]
-                self._events.append((event.audio_position / 1000, raw.decode("utf8", "ignore")))
-            index += 1
-        return 0
+    def close(self) -> None:
+        """End the process; further calls do nothing."""
+        self._end()
 
     def speak(
-        self, text: str, *, language: str, words_per_minute: int = 170, pitch: int = 50
+        self,
+        text: str,
+        *,
+        language: str,
+        words_per_minute: int = 170,
+        pitch: int = 50,
+        pitch_range: int = 50,
+        seed: int = 0,
     ) -> tuple[FloatArray, list[Phone]]:
-        """Synthesise one text.
+        """Synthesise one text; equal arguments give equal samples.
 
         Args:
             text: what to say.
-            language: an espeak-ng voice name, such as "en-us", "de", "cmn-latn-pinyin".
+            language: an espeak-ng voice name, such as "en-us", "de", "cmn-latn-pinyin", with or
+                without a variant: "de+klatt2".
             words_per_minute: 80..450.
             pitch: 0..99.
+            pitch_range: 0..99, 0 is monotonous.
+            seed: of the breath noise, which the library takes from C's `rand`.
 
         Returns:
             samples: float32 [S], 16 kHz.
@@ -212,29 +191,52 @@ class EspeakVoice:
 
         Raises:
             ValueError: espeak-ng has no such voice.
+            RuntimeError: the library is missing or crashed.
         """
         from scipy.signal import resample_poly
 
-        self._pcm.clear()
-        self._events.clear()
-        if self._library.espeak_SetVoiceByName(language.encode()) != 0:
+        parameters = {1: words_per_minute, 3: pitch, 4: pitch_range}
+        reply, pcm = self._ask(
+            {"language": language, "text": text, "parameters": parameters, "seed": seed}
+        )
+        if reply["error"]:
             raise ValueError(f"espeak-ng has no voice {language!r}; see `espeak-ng --voices`")
-        self._library.espeak_SetParameter(1, words_per_minute, 0)
-        self._library.espeak_SetParameter(3, pitch, 0)
-        data = text.encode() + b"\0"
-        size = ctypes.c_size_t(len(data))
-        self._library.espeak_Synth(data, size, 0, 1, 0, 1, None, None)
-        self._library.espeak_Synchronize()
-        pcm = np.frombuffer(bytes(self._pcm), np.int16).astype(np.float32) / 32768
-        samples = resample_poly(pcm, 320, 441).astype(np.float32)
+        wave = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
+        divisor = math.gcd(_RATE_HZ, int(reply["rate_hz"]))
+        up, down = _RATE_HZ // divisor, int(reply["rate_hz"]) // divisor
+        samples = resample_poly(wave, up, down).astype(np.float32)
         duration_s = len(samples) / _RATE_HZ
-        events = sorted(self._events)
+        events = sorted((float(start), str(name)) for start, name in reply["events"])
         ends = [start for start, _ in events[1:]] + [duration_s]
         phones = [
             Phone("SIL" if not name or name.startswith("_") else name.strip("ˈˌ"), start, end)
             for (start, name), end in zip(events, ends, strict=True)
         ]
         return samples, tile(phones, duration_s)
+
+    def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        stdin, stdout = self._server.stdin, self._server.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(json.dumps(request).encode() + b"\n")
+            stdin.flush()
+            line = stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        if not line:
+            raise RuntimeError(
+                "espeak-ng does not answer; install its library (apt install libespeak-ng1)."
+            )
+        reply = json.loads(line)
+        return reply, stdout.read(2 * int(reply["num_samples"]))
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    for pipe in (server.stdin, server.stdout):
+        if pipe is not None:
+            pipe.close()
+    server.wait()
 
 
 def flite(text: str, *, voice: str, stretch: float = 1.0) -> tuple[FloatArray, list[Phone]]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rest_bridge.errors import ConfigError
 from rest_bridge.generator import conditions
 from rest_bridge.rig import RIG_INDEX, mirror_rig
+from rest_bridge.training import expressions
 from rest_bridge.training.speech_sessions import (
     HISTORY_LATENTS,
     LOOKAHEAD_FRAMES,
@@ -26,8 +27,8 @@ from rest_bridge.types import LATENT_STRIDE
 
 FloatArray = npt.NDArray[np.float32]
 
-_STYLE_SHARES: Final = {"grid": 2.0, "facegood": 2.0, "read": 2.4, "synthetic": 1.4,
-                        "foreign": 0.8, "negative": 0.6}  # fmt: skip
+_STYLE_SHARES: Final = {"grid": 2.0, "facegood": 2.0, "read": 2.8, "synthetic": 1.4,
+                        "foreign": 1.2, "negative": 0.8}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,11 @@ def compose(
     mel_first = first * MEL_PER_LATENT + LOOKAHEAD_FRAMES
     mel_stop = mel_first + (HISTORY_LATENTS + num_latents) * MEL_PER_LATENT
     smile, brow, amount = np.zeros(count, np.float32), np.zeros(count, np.float32), 1.0
+    emotions = np.zeros((count, len(conditions.EMOTIONS)), np.float32)
     reference = np.zeros(58, np.float32)
+    mirrored = rng is not None and rng.random() < 0.5
     if rng is not None:
+        emotions = expressions.random_strengths(rng, count)
         reference = random_reference(rng)
         amount = 1.0 if rng.random() < 0.4 else float(rng.uniform(0, 2))
         smile = _wish(rng, count, 0.0, 0.9)
@@ -99,6 +103,11 @@ def compose(
     rig += conditions.expression_to_rig(smiling, raised)
     rig[:, :6] += pose + reference[:6]
     rig[:, 6:] = np.clip(rig[:, 6:], 0, 1)
+    if mirrored:
+        rig, reference = mirror_rig(rig), mirror_rig(reference)
+    # After the mirror: the stronger side of a smile stays where it is.
+    closure = session.closure[frames].astype(np.float32)
+    rig = expressions.express(rig, emotions, closure)
     rows = conditions.condition_rows(
         blink=life[:, 0],
         gaze=life[:, 1:3],
@@ -106,6 +115,7 @@ def compose(
         smile=smile.reshape(-1, LATENT_STRIDE).mean(1),
         brow=brow.reshape(-1, LATENT_STRIDE).mean(1),
         amount=amount,
+        emotions=emotions.reshape(-1, LATENT_STRIDE, emotions.shape[1]).mean(1),
         style=session.style if rng is not None and session.style in conditions.STYLES else None,
     )
     if session.tracked:  # whose accents and brows are what they are
@@ -113,9 +123,14 @@ def compose(
     batch = Batch(
         session.mel[version, mel_first:mel_stop].astype(np.float32)[None],
         rig[None], reference[None], rows[None],
-        (session.weight[frames] + 2 * session.closure[frames].astype(np.float32))[None],
+        (session.weight[frames] + 2 * closure)[None],
     )  # fmt: skip
-    return batch if rng is None else _vary(batch, rng)
+    if mirrored:
+        for name in ("gazeX0", "gazeX1", "yaw", "roll"):
+            rows[:, conditions.CONDITION_INDEX[name]] *= -1
+    if rng is not None:
+        _drop(rows, rng)
+    return batch
 
 
 def articulation(style: str) -> FloatArray:
@@ -129,23 +144,18 @@ def articulation(style: str) -> FloatArray:
     for name in ("jawOpen", "mouthClose", "mouthLowerDownLeft", "mouthLowerDownRight",
                  "mouthUpperUpLeft", "mouthUpperUpRight"):  # fmt: skip
         factors[RIG_INDEX[name]] = wide
+    if style in ("read", "synthetic", "foreign"):
+        factors[[RIG_INDEX["mouthFunnel"], RIG_INDEX["mouthPucker"]]] = 1.15
     return factors
 
 
-def _vary(batch: Batch, rng: np.random.Generator) -> Batch:
-    """Mirror half of the crops and drop groups of conditions."""
-    rows = batch.conditions.copy()
-    rig, reference = batch.rig, batch.reference
-    if rng.random() < 0.5:
-        rig, reference = mirror_rig(rig), mirror_rig(reference)
-        for name in ("gazeX0", "gazeX1", "yaw", "roll"):
-            rows[..., conditions.CONDITION_INDEX[name]] *= -1
+def _drop(rows: FloatArray, rng: np.random.Generator) -> None:
+    """Leave groups of conditions to the network, in place."""
     for flag in conditions.GROUPS:
         if rng.random() < 0.12:
             conditions.drop_group(rows, flag)
     if rng.random() < 0.4:
-        rows[..., conditions.STYLE] = 0
-    return Batch(batch.mel, rig, reference, rows, batch.weight)
+        rows[:, conditions.STYLE] = 0
 
 
 def _wish(rng: np.random.Generator, count: int, low: float, high: float) -> FloatArray:

@@ -2,88 +2,216 @@
 
 Run as `python -m rest_bridge.training speech-data --assets DIR --out DIR`. Phones (about 3.6 times
 real time where words must be recognised) and landmarks (6 ms a frame) are cached in the folder, so
-a second run only builds sessions. Writes train-SOURCE.npz, validation.npz and mel.npz.
+a second run only builds sessions. Writes train-SOURCE.npz, held-SOURCE.npz, validation.npz (all
+that is held out) and mel.npz.
 """
 
+import itertools
 import json
 import logging
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from rest_bridge.features.mel import LogMel, MelConfig
-from rest_bridge.training import speech_sessions, speech_sources
+from rest_bridge.training import speech_sessions, speech_sources, synthetic_voices
+from rest_bridge.training.negatives import negative_utterance
 from rest_bridge.training.phonemes import Phone, align, phone_loop, recognise_words
 from rest_bridge.training.speech_sources import Utterance
+from rest_bridge.training.synthetic_voices import Texts, load_texts
 from rest_bridge.training.tracks import LandmarkTracker
 
 log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
 
-_NUM_VERSIONS = 3
 _CHAIN_S = 12.0
+_NUM_NEGATIVES = 132
+_NEGATIVE_S = 12.0
+_NUM_BABBLERS = 120
 
 
-def prepare(assets: Path, out: Path, texts: Path, *, seed: int = 0) -> None:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file name's worth of sessions.
+
+    Attributes:
+        utterances: called when the source is built; yields (utterance, held out).
+        versions: how many versions a training session is stored in.
+    """
+
+    utterances: Callable[[], Iterable[tuple[Utterance, bool]]]
+    versions: int
+
+
+def prepare(
+    assets: Path, out: Path, texts: Path, *, seed: int = 0, only: Sequence[str] = ()
+) -> dict[str, float]:
     """Build everything that `train_speech` and `train_dit` read.
+
+    A source whose files are there is not built again, so a run that was killed goes on with the
+    source it was at. What a session holds follows from the seed and its name alone.
 
     Args:
         assets: folder of the recorded sources.
-        out: folder to write to; phones.json and grid_landmarks.npz in it are reused.
+        out: folder to write to; phones.json, grid_landmarks.npz and mel.npz in it are reused.
         texts: configs/train/texts.toml.
         seed: of all chance.
+        only: names of sources to build; empty for all.
+
+    Returns:
+        Source -> seconds of sessions (one version) that this run built.
     """
     out.mkdir(parents=True, exist_ok=True)
+    recorded = _recorded_sources(assets, out)
+    known = {**recorded, **_made_sources(load_texts(texts), seed)}
+    voices = _voices(recorded)
+    mel = LogMel(_mel_config(out, recorded, seed))
+    known["negative"] = Source(lambda: _negatives(voices, seed), 2)
+    built: dict[str, float] = {}
+    for name, source in known.items():
+        if (only and name not in only) or _is_built(out, name):
+            continue
+        begun = time.monotonic()
+        built[name] = _build_source(name, source, mel, voices, out, seed=seed)
+        log.info("%s: %.0f s in %.0f s", name, built[name], time.monotonic() - begun)
+    _join_validation(out, list(known))
+    return built
+
+
+def _recorded_sources(assets: Path, out: Path) -> dict[str, Source]:
     phones = find_phones(assets, out / "phones.json")
     landmarks = find_landmarks(assets, out / "grid_landmarks.npz")
-    sources = {
-        "grid": list(speech_sources.grid_utterances(assets, landmarks, phones)),
-        "facegood": list(speech_sources.facegood_utterances(assets)),
-        "read": list(speech_sources.read_speech_utterances(assets, phones)),
-        "synthetic": list(speech_sources.synthetic_utterances(texts, seed=seed)),
+    return {
+        "grid": Source(
+            lambda: _with_others(speech_sources.grid_utterances(assets, landmarks, phones)), 4
+        ),
+        "facegood": Source(lambda: _with_others(speech_sources.facegood_utterances(assets)), 4),
+        "read": Source(lambda: speech_sources.read_speech_utterances(assets, phones), 4),
+        "read2": Source(lambda: _other_readers(assets, phones), 3),
     }
-    rng = np.random.default_rng(seed)
-    every = [u for entries in sources.values() for u, held_out in entries if not held_out]
-    config = speech_sessions.measure_mel(every, rng)
-    np.savez(out / "mel.npz", mean=config.mean, deviation=config.deviation)
-    mel = LogMel(config)
-    voices = [u.samples for u in every if len(u.samples) > 16000]
-    validation: list[speech_sessions.Session] = []
-    for source, entries in sources.items():
-        own = np.random.default_rng([seed, len(source)])
-        for held_out in (False, True):
-            chosen = [u for u, held in entries if held == held_out]
-            sessions = build(
-                chosen, mel, own, voices, num_versions=1 if held_out else _NUM_VERSIONS
+
+
+def _made_sources(texts: Texts, seed: int) -> dict[str, Source]:
+    def espeak(english: bool) -> Iterator[tuple[Utterance, bool]]:
+        for utterance in synthetic_voices.espeak_utterances(texts, seed=seed):
+            if (utterance.style == "synthetic") == english:
+                yield utterance, False
+
+    return {
+        "flite": Source(
+            lambda: ((u, False) for u in synthetic_voices.flite_utterances(texts, seed=seed)), 3
+        ),
+        "synthetic": Source(lambda: espeak(english=True), 3),
+        "foreign": Source(lambda: espeak(english=False), 3),
+        "test": Source(
+            lambda: ((u, True) for u in synthetic_voices.held_out_utterances(texts, seed=seed)), 1
+        ),
+    }
+
+
+def _with_others(
+    pairs: Iterable[tuple[Utterance, bool]],
+) -> Iterator[tuple[Utterance, bool]]:
+    """Yield tracked speech; what training sees is still at rest and comes by two talkers each."""
+    for utterance, held_out in pairs:
+        if held_out:
+            yield utterance, True
+            continue
+        still = speech_sources.still_rest(utterance)
+        rng = np.random.default_rng(crc32(utterance.name.encode()))
+        yield still, False
+        yield speech_sources.altered_utterance(still, synthetic_voices.random_talker(rng)), False
+
+
+def _other_readers(
+    assets: Path, phones: dict[str, list[Phone]]
+) -> Iterator[tuple[Utterance, bool]]:
+    for utterance, held_out in speech_sources.read_speech_utterances(assets, phones):
+        if not held_out:
+            rng = np.random.default_rng(crc32(utterance.name.encode()))
+            altered, moved = speech_sources.alter_talker(
+                utterance.samples, utterance.phones, synthetic_voices.random_talker(rng)
             )
-            if held_out:
-                validation += sessions
-                continue
-            speech_sessions.save_sessions(sessions, out / f"train-{source}.npz")
-            seconds = sum(s.num_latents for s in sessions) * 0.08
-            log.info("%s: %d sessions, %.0f s", source, len(sessions), seconds)
-    negatives = [speech_sessions.negative_utterance(i, rng) for i in range(52)]
-    sessions = build(negatives[:48], mel, rng, voices, num_versions=2)
-    speech_sessions.save_sessions(sessions, out / "train-negative.npz")
-    validation += build(negatives[48:], mel, rng, voices, num_versions=1)
-    speech_sessions.save_sessions(validation, out / "validation.npz")
+            name = f"{utterance.name}~"
+            yield speech_sources.rule_utterance(name, "read", altered, moved, "arpabet"), False
+
+
+def _negatives(voices: Sequence[FloatArray], seed: int) -> Iterator[tuple[Utterance, bool]]:
+    for index in range(_NUM_NEGATIVES):
+        rng = np.random.default_rng([seed, 7, index])
+        utterance = negative_utterance(index, rng, voices, seconds=_NEGATIVE_S)
+        yield utterance, index >= _NUM_NEGATIVES * 10 // 11
+
+
+def _voices(recorded: Mapping[str, Source]) -> list[FloatArray]:
+    """Voices for babble: training talkers of LibriSpeech and LJ Speech."""
+    chosen = (u for u, held_out in recorded["read"].utterances() if not held_out)
+    return [u.samples for u in itertools.islice(chosen, _NUM_BABBLERS)]
+
+
+def _mel_config(out: Path, recorded: Mapping[str, Source], seed: int) -> MelConfig:
+    """Read mel.npz, or measure it: weights belong to the constants that they were trained with."""
+    if not (out / "mel.npz").exists():
+        every = [u for s in recorded.values() for u, held_out in s.utterances() if not held_out]
+        config = speech_sessions.measure_mel(every, np.random.default_rng(seed))
+        np.savez(out / "mel.npz", mean=config.mean, deviation=config.deviation)
+    return load_mel_config(out)
+
+
+def _is_built(out: Path, name: str) -> bool:
+    return (out / f"train-{name}.npz").exists() or (out / f"held-{name}.npz").exists()
+
+
+def _build_source(
+    name: str, source: Source, mel: LogMel, voices: Sequence[FloatArray], out: Path, *, seed: int
+) -> float:
+    pairs = list(source.utterances())
+    train = [u for u, held_out in pairs if not held_out]
+    held = [u for u, held_out in pairs if held_out]
+    seconds = 0.0
+    # What is held out first: a source counts as built once its training file is there.
+    for chosen, stem, versions in ((held, "held", 1), (train, "train", source.versions)):
+        sessions = build(chosen, mel, voices, num_versions=versions, seed=seed)
+        if sessions:
+            speech_sessions.save_sessions(sessions, out / f"{stem}-{name}.npz")
+            seconds += sum(s.num_latents for s in sessions) * 0.08
+    return seconds
+
+
+def _join_validation(out: Path, names: Sequence[str]) -> None:
+    """Write validation.npz, the held-out sessions of all sources in one file."""
+    paths = [out / f"held-{name}.npz" for name in names]
+    joined = [s for path in paths if path.exists() for s in speech_sessions.load_sessions(path)]
+    speech_sessions.save_sessions(joined, out / "validation.npz")
 
 
 def build(
     utterances: Sequence[Utterance],
     mel: LogMel,
-    rng: np.random.Generator,
     voices: Sequence[FloatArray],
     *,
     num_versions: int,
+    seed: int,
 ) -> list[speech_sessions.Session]:
-    """Chain utterances of one talker and style to about 12 s each and store them as sessions."""
+    """Chain utterances of one voice to about 12 s each and store them as sessions.
+
+    Args:
+        utterances: of any talkers, one voice after the other.
+        mel: the features.
+        voices: other talkers, for babble.
+        num_versions: of each session.
+        seed: with a session's name it decides all its chance.
+    """
     sessions: list[speech_sessions.Session] = []
     history = np.zeros(0, np.float32)
     for chain in _chains(utterances):
+        rng = np.random.default_rng([seed, crc32(chain[0].name.encode())])
         pauses = chain[0].style in ("read", "synthetic", "foreign")
         joined = speech_sessions.join_utterances(chain, rng, pauses=pauses)
         # Speech of the same talker before the session warms the normaliser; one that speaks
@@ -101,16 +229,18 @@ def build(
 def _chains(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
     chains: list[list[Utterance]] = []
     for utterance in utterances:
-        voice = utterance.name.rsplit("-", 1)[0]
-        chainable = utterance.style in ("synthetic", "foreign")
-        if chainable and chains:
+        if utterance.style in ("synthetic", "foreign") and chains:
             last = chains[-1]
             seconds = sum(len(u.samples) for u in last) / 16000
-            if last[0].style == utterance.style and seconds < _CHAIN_S and voice:
+            if _voice(last[0]) == _voice(utterance) and seconds < _CHAIN_S:
                 last.append(utterance)
                 continue
         chains.append([utterance])
     return chains
+
+
+def _voice(utterance: Utterance) -> tuple[str, bool]:
+    return utterance.name.rsplit("-", 1)[0], utterance.name.endswith("~")
 
 
 def find_phones(assets: Path, cache: Path) -> dict[str, list[Phone]]:

@@ -1,15 +1,15 @@
-"""The sources of training speech: recordings and synthetic voices -> utterances with motion.
+"""The recorded sources of training speech -> utterances with motion.
 
-Place in the flow: assets -> here -> `speech_data` (sessions, features). Each source yields
-`Utterance`s whose mouth curves are on one scale (`curves.lip_aperture`): real tracks (GRID), curves
-of a performance (FACEGOOD), rule curves from phones (all others). What is held out is decided by
-`is_held_out` alone; see SPLITS.md. Shape letters: S samples; F video frames at 25 fps.
+Place in the flow: assets -> here -> `speech_sessions` (features) by `speech_prepare`. Each source
+yields `Utterance`s whose mouth curves are on one scale (`curves.lip_aperture`): real tracks (GRID),
+curves of a performance (FACEGOOD), rule curves from phones (all others; `synthetic_voices` has
+those that are made). What is held out is decided by `splits.is_held_out` alone; see SPLITS.md.
+Shape letters: S samples; F video frames at 25 fps.
 """
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,15 +18,23 @@ import numpy.typing as npt
 
 from rest_bridge.rig import RIG_INDEX, RIG_NAMES
 from rest_bridge.training import curves, tracks
-from rest_bridge.training.phonemes import Alphabet, EspeakVoice, Phone, flite
+from rest_bridge.training.phonemes import Alphabet, Phone
+from rest_bridge.training.splits import is_held_out
 from rest_bridge.training.visemes import VisemeSpan, to_visemes
 from rest_bridge.types import FRAME_RATE_HZ, MODEL_RATE_HZ
 
 FloatArray = npt.NDArray[np.float32]
 
-HELD_OUT_FACEGOOD: Final = "3_15"
 FACEGOOD_DELAY_S: Final = 0.04
 """FACEGOOD's curves come this late against its sound (STUDY-AUDIO section 1)."""
+_FACEGOOD_ROUNDING: Final[dict[str, dict[str, float]]] = {
+    "jawOpen": {"mouth_oh_c": 0.25},
+    "mouthFunnel": {"mouth_oh_c": 0.35, "mouth_oo_c": 0.20},
+    "mouthPucker": {"mouth_oh_c": 0.70, "mouth_oo_c": 0.75},
+}
+"""Rounding is on shapes of its own, and each take has others: 2_02 and 2_04 pucker their o and u
+(0.3-0.45) with a little oo, 2_03 and 2_05 know only oh (0.3-0.6), 2_01 both. These shares bring the
+rounded vowels of all takes to the same pucker (95 % quantile 0.34-0.44); see LOG.md."""
 _SPEECH_LEVEL: Final = 0.06
 _GRID_APERTURE_P95: Final = 0.46
 _LEAST_CONFIDENCE: Final = 0.5
@@ -62,25 +70,64 @@ class Utterance:
     alphabet: Alphabet = "arpabet"
 
 
-def is_held_out(source: str, name: str, index: int) -> bool:
-    """Say whether training must never see this clip.
+def silent_utterance(name: str, style: str, num_frames: int) -> Utterance:
+    """Return silence with a shut mouth."""
+    return Utterance(
+        name, style, np.zeros(num_frames * MODEL_RATE_HZ // FRAME_RATE_HZ, np.float32),
+        np.zeros((num_frames, len(RIG_NAMES)), np.float32), np.zeros(num_frames, np.float32),
+        np.ones(num_frames, bool),
+    )  # fmt: skip
+
+
+def alter_talker(
+    samples: FloatArray, phones: list[Phone], factor: float
+) -> tuple[FloatArray, list[Phone]]:
+    """Make another talker of a voice: shorter (above 1) or longer vocal tract, pitch and tempo too.
 
     Args:
-        source: folder of the assets, or "espeak".
-        name: file name, or the espeak-ng voice.
-        index: position in the manifest.
+        samples: float32 [S], 16 kHz.
+        phones: of the voice.
+        factor: of all frequencies; time shrinks by it.
+
+    Returns:
+        float32 [S / factor] and its phones.
     """
-    if source in ("grid_other_talkers", "css10_multilingual", "picovoice_multilingual"):
-        return True
-    if source == "grid_s1_video":
-        return index % 30 == 0
-    if source == "librispeech_subset":
-        return index % 10 == 0
-    if source == "facegood_audio2face":
-        return name.startswith(HELD_OUT_FACEGOOD)
-    if source == "ljspeech_samples":
-        return name.startswith(("LJ001-0031", "LJ001-0032"))
-    return source == "espeak" and name in ("nl", "fi")
+    import soxr
+
+    altered = soxr.resample(samples, MODEL_RATE_HZ * factor, MODEL_RATE_HZ)
+    moved = [Phone(p.symbol, p.start_s / factor, p.end_s / factor) for p in phones]
+    return altered.astype(np.float32), moved
+
+
+def altered_utterance(utterance: Utterance, factor: float) -> Utterance:
+    """Return the same speech by another talker, its motion at the new tempo; see `alter_talker`."""
+    samples, phones = alter_talker(utterance.samples, utterance.phones, factor)
+    samples = samples / np.float32(max(1.0, float(np.abs(samples).max())))
+    times_s = frame_times_s(len(samples)) * factor
+    own_s = (np.arange(len(utterance.mouth)) + 0.5) / FRAME_RATE_HZ
+
+    def at(values: FloatArray) -> FloatArray:
+        columns = values.reshape(len(values), -1).T
+        moved = np.stack([np.interp(times_s, own_s, column) for column in columns], 1)
+        return moved.reshape(len(times_s), *values.shape[1:]).astype(np.float32)
+
+    return replace(
+        utterance, name=f"{utterance.name}~", samples=samples, mouth=at(utterance.mouth),
+        closure=at(utterance.closure), rest=at(utterance.rest.astype(np.float32)) > 0.99,
+        pose=None if utterance.pose is None else at(utterance.pose),
+        brow=None if utterance.brow is None else at(utterance.brow), phones=phones,
+    )  # fmt: skip
+
+
+def still_rest(utterance: Utterance, share: float = 0.85) -> Utterance:
+    """Shut a tracked mouth in silence: of its movement there only 1 - `share` is left.
+
+    People part their lips and fidget before they speak; a network that cannot know when learns to
+    fidget in every pause.
+    """
+    away = curves.gaussian_smooth(utterance.rest[:, None].astype(np.float64), 1.5)
+    calm = np.minimum(away, utterance.rest[:, None]).astype(np.float32)
+    return replace(utterance, mouth=utterance.mouth * (1 - np.float32(share) * calm))
 
 
 def frame_times_s(num_samples: int) -> npt.NDArray[np.float64]:
@@ -237,8 +284,8 @@ def facegood_utterances(assets: Path) -> Iterator[tuple[Utterance, bool]]:
         times_s = frame_times_s(len(samples))
         own_times_s = np.arange(len(values["jawOpen"])) / fps - FACEGOOD_DELAY_S
         mouth = np.zeros((len(times_s), len(RIG_NAMES)), np.float32)
-        extra = {"jawOpen": 0.30 * raw["mouth_oh_c"], "mouthFunnel": 0.50 * raw["mouth_oh_c"],
-                 "mouthPucker": 0.75 * raw["mouth_oo_c"]}  # fmt: skip
+        extra = {name: sum(share * raw[shape] for shape, share in shapes.items())
+                 for name, shapes in _FACEGOOD_ROUNDING.items()}  # fmt: skip
         for name, curve in values.items():
             whole = curve + extra.get(name, np.zeros_like(curve)).astype(np.float32)
             mouth[:, RIG_INDEX[name]] = np.interp(times_s, own_times_s, whole)
@@ -277,34 +324,3 @@ def read_speech_utterances(
                 samples = load_audio(assets / folder / name)
                 held_out = is_held_out(folder, name, index)
                 yield rule_utterance(name, "read", samples, phones[name], "arpabet"), held_out
-
-
-def synthetic_utterances(texts_path: Path, *, seed: int) -> Iterator[tuple[Utterance, bool]]:
-    """Yield (utterance, held out) spoken by flite (English) and espeak-ng (all languages).
-
-    Args:
-        texts_path: configs/train/texts.toml.
-        seed: of the voices' rates and pitches.
-    """
-    rng = np.random.default_rng(seed)
-    with texts_path.open("rb") as file:
-        texts: dict[str, list[str]] = tomllib.load(file)
-    texts.pop("held_out")
-    for number, text in enumerate(texts["en-us"]):
-        for voice in ("rms", "slt", "awb", "kal16"):
-            stretch = float(rng.uniform(0.85, 1.2))
-            samples, phones = flite(text, voice=voice, stretch=stretch)
-            name = f"flite-{voice}-{number}"
-            yield rule_utterance(name, "synthetic", samples, phones, "arpabet"), False
-    espeak = EspeakVoice()
-    for language, sentences in texts.items():
-        style = "synthetic" if language == "en-us" else "foreign"
-        for number, text in enumerate(sentences):
-            for variant in rng.choice(["", "+m3", "+m5", "+m7", "+f2", "+f3", "+f5"], 3, False):
-                rate, pitch = int(rng.integers(130, 200)), int(rng.integers(30, 70))
-                samples, phones = espeak.speak(
-                    text, language=language + str(variant), words_per_minute=rate, pitch=pitch
-                )
-                name = f"espeak-{language}{variant}-{number}"
-                utterance = rule_utterance(name, style, samples, phones, "ipa")
-                yield utterance, is_held_out("espeak", language, number)

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("scipy")
 
 from rest_bridge.training import augment_audio as augment
+from rest_bridge.training.background_sounds import coloured_noise
 
 RATE_HZ = 16_000
 T = np.arange(2 * RATE_HZ) / RATE_HZ
@@ -18,7 +19,7 @@ def level_db(samples: np.ndarray) -> float:
 
 @pytest.mark.parametrize("snr_db", [20.0, 6.0])
 def test_noise_has_the_asked_for_ratio_to_the_speech_not_to_the_pauses(snr_db: float) -> None:
-    noise = augment.coloured_noise(len(VOICE), np.random.default_rng(0))
+    noise = coloured_noise(len(VOICE), np.random.default_rng(0))
     added = augment.add_noise(VOICE, noise, snr_db) - VOICE
     assert 20 * np.log10(augment.speech_rms(VOICE)) - level_db(added) == pytest.approx(
         snr_db, abs=0.1
@@ -27,7 +28,7 @@ def test_noise_has_the_asked_for_ratio_to_the_speech_not_to_the_pauses(snr_db: f
 
 @pytest.mark.parametrize("slope", [0.0, -3.0, -6.0])
 def test_noise_has_its_colour(slope: float) -> None:
-    noise = augment.coloured_noise(4 * RATE_HZ, np.random.default_rng(1), slope_db_per_octave=slope)
+    noise = coloured_noise(4 * RATE_HZ, np.random.default_rng(1), slope_db_per_octave=slope)
     power = np.abs(np.fft.rfft(noise)) ** 2
     frequency_hz = np.fft.rfftfreq(len(noise), 1 / RATE_HZ)
 
@@ -53,6 +54,25 @@ def test_the_telephone_loses_bass_and_treble() -> None:
     for frequency_hz, kept in ((100, False), (1000, True), (5000, False)):
         tone = np.sin(2 * np.pi * frequency_hz * T).astype(np.float32)
         assert (level_db(augment.telephone(tone)[4000:]) > -6) == kept
+
+
+def test_another_microphone_colours_the_voice_and_leaves_it_in_its_place() -> None:
+    click = np.zeros(RATE_HZ, np.float32)
+    click[4000:4002] = 1, -1
+    for seed in range(6):
+        heard = augment.microphone(click, np.random.default_rng(seed))
+        assert heard.shape == click.shape
+        assert abs(int(np.abs(heard).argmax()) - 4000) < 20
+        assert not np.allclose(heard, click, atol=1e-3)
+
+
+def test_loud_noise_goes_on_through_the_pauses_in_a_third_of_the_degraded_clips() -> None:
+    quiet = VOICE == 0
+    snr_db = []
+    for seed in range(60):
+        out = augment.degrade(VOICE, [VOICE], np.random.default_rng(seed))
+        snr_db.append(level_db(VOICE[~quiet]) - level_db(out[quiet][2000:]))
+    assert 0.15 < np.mean(np.array(snr_db) < 13) < 0.6
 
 
 def test_degraded_clips_keep_their_length_and_stay_finite() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rest_bridge import __version__
 from rest_bridge.config import Config
+from rest_bridge.endpoint import Security
 from rest_bridge.loader import Loader
 from rest_bridge.metrics import Metrics
 from rest_bridge.types import FrameSink
@@ -54,7 +55,7 @@ def _publisher(config: Config, loader: Loader, metrics: Metrics) -> Made:
     sink = ZeroMqPublisher(
         frames_endpoint=config.endpoints.frames,
         events_endpoint=config.endpoints.events,
-        insecure=config.endpoints.insecure,
+        security=Security(insecure=config.endpoints.insecure),
         provenance=_provenance(config, loader),
         stats=partial(_stats, metrics),
     )

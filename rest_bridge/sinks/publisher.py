@@ -3,26 +3,28 @@
 Frames leave through a lossy socket with a tiny high-water mark, so that a slow viewer loses frames
 instead of gathering delay; rig, voice and events leave through a second one that holds seconds.
 A pixel format is made only while somebody subscribes to its topic. All sockets belong to the
-thread that calls `open`, `send`, `skip` and `close` (the sink runner's).
+thread that calls `open`, `send`, `skip` and `close` (the sink runner's); `post` may be called from
+any thread.
 """
 
 import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import cv2
 import numpy as np
 import zmq
 
-from rest_bridge.errors import SinkError
+from rest_bridge.clock import NS_PER_S
+from rest_bridge.endpoint import Security, bind
 from rest_bridge.rig import RIG_NAMES, VISEME_NAMES
-from rest_bridge.sinks.convert import composite, make_background, to_bgra
-from rest_bridge.sinks.endpoint import bind
+from rest_bridge.sinks.encoder import SLOW_FORMATS, HelperThread, PixelEncoder
 from rest_bridge.sinks.messages import (
     EVENT_TOPIC,
+    RAW_FORMATS,
     RIG_SET,
     RIG_TOPIC,
     TOPICS,
@@ -35,7 +37,7 @@ from rest_bridge.sinks.messages import (
     VoiceMessage,
 )
 from rest_bridge.sinks.wire import encode
-from rest_bridge.types import VOICE_RATE_HZ, ByteArray, Frame, FrameFormat
+from rest_bridge.types import VOICE_RATE_HZ, Frame, FrameFormat
 from rest_bridge.wire_fields import PROTOCOL_MAJOR, PROTOCOL_MINOR
 
 FRAMES_HWM: Final = 3
@@ -44,6 +46,10 @@ EVENTS_HWM: Final = 1000
 """Messages that may wait for one subscriber of the events socket: about 13 s."""
 _MAX_INCOMING_BYTES: Final = 256  # subscriptions are topics of four bytes
 _HELLO_INTERVAL_NS: Final = 1_000_000_000
+_MAX_POSTED: Final = 100
+_MAX_TOPICS: Final = 64
+"""Different subscriptions that are kept in mind; there are eight topics."""
+_BY_NAME_ONLY: Final = frozenset(topic for name, topic in TOPICS.items() if name != "rgba8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class ZeroMqPublisher:
         frames_endpoint: bound by an XPUB socket, lossy.
         events_endpoint: bound by an XPUB socket with a deep queue.
         provenance: what travels in every frame.
-        insecure: allow addresses that other computers can reach.
+        security: who may connect; None for programs on this computer.
         stats: called once a second; numbers and texts to add to the "stats" event.
         jpeg_quality: 1..100, for subscribers of JPEG.
         jpeg_background: colour behind the face in JPEG, which has no transparency.
@@ -111,7 +117,7 @@ class ZeroMqPublisher:
         frames_endpoint: str = "tcp://127.0.0.1:5570",
         events_endpoint: str = "tcp://127.0.0.1:5571",
         provenance: Provenance | None = None,
-        insecure: bool = False,
+        security: Security | None = None,
         stats: Callable[[], Mapping[str, Any]] | None = None,
         jpeg_quality: int = 85,
         jpeg_background: str = "black",
@@ -119,16 +125,16 @@ class ZeroMqPublisher:
         self.frames_endpoint = frames_endpoint
         self.events_endpoint = events_endpoint
         self._provenance = provenance or Provenance()
-        self._insecure = insecure
+        self._security = security
         self._stats = stats
-        self._jpeg_quality = jpeg_quality
-        self._jpeg_background = jpeg_background
+        self._encoder = PixelEncoder(jpeg_quality=jpeg_quality, jpeg_background=jpeg_background)
+        self._helpers: dict[PixelFormat, HelperThread[tuple[Frame, Stamp]]] = {}
+        self._posted: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=_MAX_POSTED)
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._fmt = FrameFormat(0, 0, 25.0)
         self._duration_ns = 0
         self._frame_topics: set[bytes] = set()
         self._event_topics: set[bytes] = set()
-        self._background: ByteArray | None = None
         self._event_sequence = 0
         self._last_hello_ns = 0
         self._last_activity: tuple[str, int, str] | None = None
@@ -159,10 +165,10 @@ class ZeroMqPublisher:
         self._events.setsockopt(zmq.XPUB_VERBOSE, 1)
         try:
             self.frames_endpoint = bind(
-                self._frames, self.frames_endpoint, key="endpoints.frames", insecure=self._insecure
+                self._frames, self.frames_endpoint, key="endpoints.frames", security=self._security
             )
             self.events_endpoint = bind(
-                self._events, self.events_endpoint, key="endpoints.events", insecure=self._insecure
+                self._events, self.events_endpoint, key="endpoints.events", security=self._security
             )
         except Exception:
             self.close()
@@ -179,7 +185,11 @@ class ZeroMqPublisher:
         stamp = self._publish_events(frame)
         self._read_subscriptions(self._frames, self._frame_topics)
         for pixel_format, topic in TOPICS.items():
-            if _wanted(topic, self._frame_topics):
+            if not _wanted(topic, self._frame_topics):
+                self._dismiss(pixel_format)
+            elif pixel_format in SLOW_FORMATS:
+                self._publish_slow(frame, stamp, pixel_format)
+            else:
                 message = self._frame_message(frame, stamp, pixel_format)
                 # The bytes are ours alone and never change: ZeroMQ may keep them uncopied.
                 self._publish(self._frames, encode(message), copy=False)
@@ -193,8 +203,19 @@ class ZeroMqPublisher:
         self._dropped += 1
         self._publish_events(frame)
 
+    def post(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Publish an event with the next frame; from any thread.
+
+        Args:
+            kind: what the wire calls it.
+            body: msgpack types; must not change afterwards.
+        """
+        self._posted.append((kind, body))
+
     def close(self) -> None:
-        """Say goodbye and free the ports; idempotent."""
+        """Free the ports; idempotent."""
+        for pixel_format in SLOW_FORMATS:
+            self._dismiss(pixel_format)
         if self._context is None:
             return
         self._context.destroy(linger=0)
@@ -214,6 +235,11 @@ class ZeroMqPublisher:
         if activity != self._last_activity:
             self._last_activity = activity
             self._event(frame, now_ns, "state", {"state": activity[2], "pts": frame.pts_ns})
+        for event in frame.events:
+            pts_ns = frame.pts_ns + event.offset * NS_PER_S // VOICE_RATE_HZ
+            self._event(frame, now_ns, event.kind, {**event.body, "pts": pts_ns})
+        while self._posted:
+            self._event(frame, now_ns, *self._posted.popleft())
         if _wanted(VOICE_TOPIC, self._event_topics):
             self._publish(self._events, encode(voice_message(frame, stamp)))
         if _wanted(RIG_TOPIC, self._event_topics):
@@ -274,31 +300,32 @@ class ZeroMqPublisher:
             pixel_format=pixel_format,
             width=width,
             height=height,
-            stride=0 if pixel_format == "jpeg" else width * 4,
-            payload=self._payload(frame.rgba, pixel_format),
+            stride=width * 4 if pixel_format in RAW_FORMATS else 0,
+            payload=self._encoder.encode(frame.rgba, pixel_format),
             sample_index=int(frame.voice.first_index),
             dropped=self._dropped,
             repeated=frame.repeated,
-            tier=self._provenance.tier,
+            tier=frame.tier or self._provenance.tier,
             model_id=self._provenance.model_id,
-            avatar_id=self._provenance.avatar_id,
+            avatar_id=frame.avatar_id or self._provenance.avatar_id,
         )
 
-    def _payload(self, rgba: ByteArray, pixel_format: PixelFormat) -> memoryview:
-        match pixel_format:
-            case "rgba8":
-                return np.ascontiguousarray(rgba).data.cast("B")
-            case "bgra8":
-                return to_bgra(rgba).data.cast("B")
-            case "jpeg":
-                height, width = rgba.shape[:2]
-                if self._background is None or self._background.shape[:2] != (height, width):
-                    self._background = make_background(self._jpeg_background, width, height)
-                bgr = cv2.cvtColor(composite(rgba, self._background), cv2.COLOR_RGB2BGR)
-                ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
-                if not ok:
-                    raise SinkError(f"zeromq: a {width} x {height} frame cannot be a JPEG.")
-                return data.data.cast("B")
+    def _publish_slow(self, frame: Frame, stamp: Stamp, pixel_format: PixelFormat) -> None:
+        """Publish what the helper has made by now, and give it this frame."""
+        helper = self._helpers.get(pixel_format)
+        if helper is None:
+
+            def make(item: tuple[Frame, Stamp]) -> bytes:
+                return encode(self._frame_message(*item, pixel_format))
+
+            helper = self._helpers[pixel_format] = HelperThread(make, f"encode-{pixel_format}")
+        for data in helper.take():
+            self._publish(self._frames, data, copy=False)
+        helper.offer((frame, stamp))
+
+    def _dismiss(self, pixel_format: PixelFormat) -> None:
+        if (helper := self._helpers.pop(pixel_format, None)) is not None:
+            helper.close()
 
     def _publish(self, socket: "zmq.Socket[bytes]", data: bytes, *, copy: bool = True) -> None:
         with contextlib.suppress(zmq.Again):  # XPUB drops by itself; Again means the same
@@ -314,8 +341,9 @@ class ZeroMqPublisher:
             except zmq.Again:
                 break
             if data[:1] == b"\x01":
-                topics.add(data[1:])
                 someone_new = True
+                if len(topics) < _MAX_TOPICS:
+                    topics.add(data[1:])
             elif data[:1] == b"\x00":
                 topics.discard(data[1:])
         return someone_new
@@ -323,7 +351,7 @@ class ZeroMqPublisher:
 
 def _wanted(topic: bytes, subscriptions: set[bytes]) -> bool:
     """Whether a subscription asks for this topic; the empty one asks for RGBA among the frames."""
-    if b"" in subscriptions and topic not in (TOPICS["bgra8"], TOPICS["jpeg"]):
+    if b"" in subscriptions and topic not in _BY_NAME_ONLY:
         return True
     return any(
         subscription and topic.startswith(subscription[:4]) for subscription in subscriptions

@@ -12,11 +12,12 @@ import pytest
 import zmq
 
 from rest_bridge.client import BridgeClient
+from rest_bridge.endpoint import Security
 from rest_bridge.errors import SinkUnavailable, WireError
 from rest_bridge.sinks.messages import EventMessage, FrameMessage, RigMessage, VoiceMessage
 from rest_bridge.sinks.publisher import Provenance, ZeroMqPublisher
 from rest_bridge.sinks.wire import decode
-from rest_bridge.types import FRAME_DURATION_NS, SAMPLES_PER_FRAME, FrameFormat
+from rest_bridge.types import FRAME_DURATION_NS, SAMPLES_PER_FRAME, FrameFormat, StreamEvent
 from tests.support.frames import make_frame, tone
 
 ANY_PORT = "tcp://127.0.0.1:*"
@@ -152,9 +153,9 @@ def test_a_format_nobody_asked_for_is_not_encoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[str] = []
-    original = publisher._payload
+    original = publisher._encoder.encode
     monkeypatch.setattr(
-        publisher, "_payload", lambda rgba, fmt: (made.append(fmt), original(rgba, fmt))[1]
+        publisher._encoder, "encode", lambda rgba, fmt: (made.append(fmt), original(rgba, fmt))[1]
     )
     publisher.send(make_frame(0))
     assert made == []
@@ -286,7 +287,9 @@ def test_foreign_addresses_need_the_insecure_flag() -> None:
     with pytest.raises(SinkUnavailable, match="other computers"):
         publisher.open(FORMAT)
     allowed = ZeroMqPublisher(
-        frames_endpoint="tcp://0.0.0.0:*", events_endpoint=ANY_PORT, insecure=True
+        frames_endpoint="tcp://0.0.0.0:*",
+        events_endpoint=ANY_PORT,
+        security=Security(insecure=True),
     )
     allowed.open(FORMAT)
     allowed.close()
@@ -338,3 +341,84 @@ def test_a_subscriber_that_never_reads_does_not_block_the_publisher(
     for index in range(60):
         publisher.send(make_frame(index, rgba=big))
     assert time.monotonic() - begin < 5.0
+
+
+@pytest.mark.parametrize(("topic", "tolerance"), [(b"PNG_", 0), (b"WEBP", 24)])
+def test_slow_formats_keep_transparency_and_delay_nobody(
+    publisher: ZeroMqPublisher, subscribe: Subscribers, topic: bytes, tolerance: int
+) -> None:
+    plain = subscribe(publisher.frames_endpoint, b"RGBA")
+    slow = subscribe(publisher.frames_endpoint, topic)
+    wait_for_topics(publisher, frames={b"RGBA", topic})
+    rgba = np.zeros((48, 64, 4), np.uint8)
+    rgba[:, :32] = (200, 60, 30, 255)
+    rgba[:, 32:] = (30, 160, 90, 128)
+    index = 0
+    while not slow.poll(20):
+        publisher.send(make_frame(index, rgba=rgba))
+        index += 1
+        assert index < 200
+    message = decode(slow.recv())
+    assert isinstance(message, FrameMessage)
+    assert message.stride == 0
+    picture = cv2.imdecode(np.frombuffer(message.payload, np.uint8), cv2.IMREAD_UNCHANGED)
+    difference = cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA).astype(int) - rgba
+    assert np.abs(difference[:, 8:24]).max() <= tolerance
+    assert np.abs(difference[:, 40:56]).max() <= tolerance
+    raw = decode(plain.recv())
+    assert isinstance(raw, FrameMessage)
+    assert raw.stamp.sequence == 0
+
+
+def test_helper_threads_end_with_the_last_subscriber_and_with_the_publisher(
+    subscribe: Subscribers,
+) -> None:
+    before = threading.active_count()
+    publisher = make_publisher()
+    socket = subscribe(publisher.frames_endpoint, b"PNG_", b"WEBP")
+    wait_for_topics(publisher, frames={b"PNG_", b"WEBP"})
+    publisher.send(make_frame(0))
+    assert {t.name for t in threading.enumerate()} >= {"encode-png", "encode-webp"}
+    socket.unsubscribe(b"PNG_")
+    deadline = time.monotonic() + 5.0
+    while b"PNG_" in publisher._frame_topics and time.monotonic() < deadline:
+        publisher.send(make_frame(1))
+    assert "encode-png" not in {t.name for t in threading.enumerate()}
+    publisher.close()
+    assert threading.active_count() <= before
+
+
+def test_events_of_a_frame_carry_its_time_and_posted_ones_come_with_the_next_frame(
+    publisher: ZeroMqPublisher, subscribe: Subscribers
+) -> None:
+    events = subscribe(publisher.events_endpoint, b"EVNT")
+    wait_for_topics(publisher, events={b"EVNT"})
+    publisher.post("tier", {"tier": "lean"})
+    happened = StreamEvent("speech", 480, {"event": "started", "utt": "a", "position": 0})
+    frame = dataclasses.replace(make_frame(3), events=(happened,))
+    publisher.send(frame)
+    seen = {}
+    while not {"speech", "tier"} <= set(seen):
+        assert events.poll(2000)
+        message = decode(events.recv())
+        assert isinstance(message, EventMessage)
+        seen[message.kind] = dict(message.body)
+    assert seen["tier"] == {"tier": "lean"}
+    assert seen["speech"] == {
+        "event": "started",
+        "utt": "a",
+        "position": 0,
+        "pts": frame.pts_ns + 10_000_000,
+    }
+
+
+def test_many_foreign_subscriptions_are_forgotten(
+    publisher: ZeroMqPublisher, subscribe: Subscribers
+) -> None:
+    socket = subscribe(publisher.frames_endpoint, *(b"%08d" % k for k in range(1000)))
+    deadline = time.monotonic() + 5.0
+    while len(publisher._frame_topics) < 64 and time.monotonic() < deadline:
+        publisher.send(make_frame(0))
+    publisher.send(make_frame(1))
+    assert len(publisher._frame_topics) == 64
+    assert not socket.poll(20)

@@ -1,8 +1,9 @@
 """Attention of the streaming A2V-DiT: sink and window in one softmax, positions by slot.
 
 Keys are kept un-rotated and rotated by their distance inside the window, so a day's position is
-as good as the first (STYLE section 6, rule 2). Keys of the attention sink carry no time: their
-score uses un-rotated queries and keys. Shape letters: B batch, H heads, N tokens, D head width.
+as good as the first (STYLE section 6, rule 2). Keys of the attention sink carry no time unless they
+are given a place: their score uses un-rotated queries and keys. Shape letters: B batch, H heads,
+N tokens, D head width.
 """
 
 import math
@@ -45,6 +46,7 @@ def attend(
     sink_keys: Tensor,
     sink_values: Tensor,
     mask: Tensor,
+    sink_position: Tensor | None = None,
 ) -> Tensor:
     """Attend to [attention sink | timed keys] in one softmax.
 
@@ -57,14 +59,17 @@ def attend(
         sink_keys: [B, H, Ns, D].
         sink_values: [B, H, Ns, D].
         mask: bool, broadcastable to [B, 1, Nq, Ns + Nk]; True where a key may be seen.
+        sink_position: float, broadcastable to [Nq], place of the sink in latent frames as each
+            query sees it; None for no place in time.
 
     Returns:
         [B, H, Nq, D].
     """
     scale = queries.shape[-1] ** -0.5
     timed = rotate(queries, query_position) @ rotate(keys, key_position).transpose(-1, -2)
-    timeless = queries @ sink_keys.transpose(-1, -2)
-    scores = torch.cat([timeless, timed], -1) * scale
+    # Only the distance counts: the queries are rotated by theirs, the sink's keys stay.
+    placed = queries if sink_position is None else rotate(queries, query_position - sink_position)
+    scores = torch.cat([placed @ sink_keys.transpose(-1, -2), timed], -1) * scale
     # Finite instead of -inf: a row without any key (dropped reference, empty window) stays finite.
     weights = scores.masked_fill(~mask, -1e4).softmax(-1)
     num_sink = sink_keys.shape[-2]

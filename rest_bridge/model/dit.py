@@ -6,7 +6,7 @@ velocity of a latent chunk. It knows nothing of pictures or of the rig.
 Differences from the paper: AdaLN carries conditions beside t; the network predicts the clean
 latent and the velocity follows from it (predicting noise through a narrow network wastes its
 width: the latent's data lies in 116 of 256 dimensions); the attention sink is scored without
-rotation, so it has no distance in time.
+rotation, so it has no distance in time. `DitConfig` holds what the paper leaves open as switches.
 
 Shape letters: B batch, T latent frames of a chunk, W window (frames of the Context-Cache), P tokens
 a latent frame, N = T P tokens, H heads, L blocks, D width, C conditions.
@@ -18,11 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from rest_bridge.model.attention import attend
+from rest_bridge.model.clip_mask import clip_mask
 from rest_bridge.model.dit_block import DitBlock, DitConfig
 from rest_bridge.model.layers import RmsNorm, TimeEmbedding
 
 LEAST_T = 0.05
 """Velocity is (x_t - x_0) / t; below this t the division is limited."""
+UNWRITTEN = -(10**12)
+"""Position of a row of the Context-Cache that holds nothing."""
 
 
 class Cache(NamedTuple):
@@ -31,7 +34,7 @@ class Cache(NamedTuple):
     Attributes:
         sink_keys, sink_values: [B, L, H, P, D], of the reference, computed once.
         keys, values: [B, L, H, W P, D], un-rotated, oldest first.
-        position: int64 [W], latent index of each remembered frame; -1 where nothing is written.
+        position: int64 [W], latent index of each remembered frame; `UNWRITTEN` where there is none.
         sink_known: bool [B], False where the reference was dropped (training).
     """
 
@@ -91,7 +94,7 @@ class StreamingDit(nn.Module):
         keys, values = [], []
         for block in self.blocks:
             own = modulation + block.table
-            q, k, v = block.project(x, own)
+            x, q, k, v = block.project(x, audio, own)
             keys.append(k)
             values.append(v)
             weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
@@ -119,7 +122,8 @@ class StreamingDit(nn.Module):
 
         Returns:
             velocity: [B, T, 16, 4, 4], noise - x_0.
-            cache: to keep if this was the commit pass (t = 0 on finished latents).
+            cache: to keep if this was the commit pass (t = 0 on finished latents), or as the
+                `context` of the configuration wants.
         """
         config = self.config
         num_frames, per_frame = latents.shape[1], config.tokens_per_latent
@@ -130,20 +134,22 @@ class StreamingDit(nn.Module):
         distance = (cache.position - position).to(torch.float32)
         query_position = own_index.to(torch.float32).repeat_interleave(per_frame)
         key_position = torch.cat([distance.repeat_interleave(per_frame), query_position])
-        written = (cache.position >= 0).repeat_interleave(per_frame)
+        written = (cache.position > UNWRITTEN // 2).repeat_interleave(per_frame)
+        if config.first_chunk == "zeros":
+            written = torch.ones_like(written)
         seen = torch.cat([written, torch.ones_like(query_position, dtype=torch.bool)])
         sink = cache.sink_known[:, None].expand(-1, per_frame)
         mask = torch.cat([sink, seen[None].expand(len(sink), -1)], 1)[:, None, None]
         keys, values = [], []
         for index, block in enumerate(self.blocks):
             own = modulation + block.table
-            q, k, v = block.project(x, own)
+            x, q, k, v = block.project(x, audio, own)
             keys.append(torch.cat([cache.keys[:, index], k], 2))
             values.append(torch.cat([cache.values[:, index], v], 2))
             attended = attend(
                 q, keys[-1], values[-1], query_position, key_position,
                 sink_keys=cache.sink_keys[:, index], sink_values=cache.sink_values[:, index],
-                mask=mask,
+                mask=mask, sink_position=self._sink_position(position),
             )  # fmt: skip
             x = block.finish(x, attended, audio, own)
         clean = self._latents(x, final, conditions)
@@ -156,17 +162,24 @@ class StreamingDit(nn.Module):
         )
         return (latents - clean) / scale, next_cache
 
-    def empty_cache(self, reference: Tensor) -> Cache:
-        """Return the cache before the first chunk: the reference prefilled, nothing else."""
+    def empty_cache(self, reference: Tensor, first_position: int = 0) -> Cache:
+        """Return the cache before the first chunk: the reference prefilled, nothing else.
+
+        Args:
+            reference: [B, 16, 4, 4].
+            first_position: latent index that the first chunk will have.
+        """
         config, batch = self.config, len(reference)
         sink_keys, sink_values = self.prefill(reference)
         shape = (batch, config.num_blocks, config.num_heads,
                  config.window * config.tokens_per_latent, config.head_width)  # fmt: skip
-        return Cache(
-            sink_keys, sink_values, torch.zeros(shape), torch.zeros(shape),
-            torch.full((config.window,), -1, dtype=torch.int64),
-            torch.ones(batch, dtype=torch.bool),
-        )  # fmt: skip
+        keys, values = sink_keys.new_zeros(shape), sink_keys.new_zeros(shape)
+        position = torch.full((config.window,), UNWRITTEN, device=reference.device)
+        if config.first_chunk == "reference":
+            keys, values = (x.repeat(1, 1, 1, config.window, 1) for x in (sink_keys, sink_values))
+            position = first_position + torch.arange(-config.window, 0, device=reference.device)
+        known = torch.ones(batch, dtype=torch.bool, device=reference.device)
+        return Cache(sink_keys, sink_values, keys, values, position, known)
 
     # --- training -----------------------------------------------------------------------------
 
@@ -182,15 +195,18 @@ class StreamingDit(nn.Module):
         chunk: Tensor,
         sink_known: Tensor,
         context_known: Tensor,
+        context_t: Tensor | None = None,
     ) -> Tensor:
         """Predict x_0 of a whole clip in one pass, each chunk as if it were streamed.
 
-        The sequence is [reference | context copy at t = 0 | noisy copy]; masks let each copy see
-        exactly what it sees when chunks are streamed one by one.
+        The sequence is [reference | context copy | noisy copy]; masks let each copy see exactly
+        what it sees when chunks are streamed one by one. With `context` = "level" chunks see the
+        noisy latents of those before them, and there is no context copy.
 
         Args:
             reference: [B, 16, 4, 4].
-            context: [B, T, 16, 4, 4], finished latents (or the network's own).
+            context: [B, T, 16, 4, 4], finished latents (or the network's own), at flow time
+                `context_t`; ignored with "level".
             noisy: [B, T, 16, 4, 4], at flow time t.
             t: [B, T].
             audio: [B, T, 2, audio_width].
@@ -198,52 +214,115 @@ class StreamingDit(nn.Module):
             chunk: int64 [T], number of the chunk of each frame, not decreasing.
             sink_known: bool [B], False drops the reference.
             context_known: bool [B], False drops the whole Context-Cache.
+            context_t: [B, T], flow time of the context; 0 if None.
 
         Returns:
             [B, T, 16, 4, 4], predicted x_0.
         """
-        batch, num_frames = noisy.shape[:2]
-        per_frame = self.config.tokens_per_latent
-        reference_x, reference_modulation, reference_audio = self._reference_tokens(reference)
-        clean_modulation, _ = self._modulate(torch.zeros_like(t), conditions)
-        noisy_modulation, final = self._modulate(t, conditions)
-        x = torch.cat([reference_x, self._tokens(context), self._tokens(noisy)], 1)
-        modulation = torch.cat([reference_modulation, clean_modulation, noisy_modulation], 1)
-        audio = torch.cat([reference_audio, audio, audio], 1)
-        mask = self._training_mask(chunk, batch, sink_known, context_known)
-        index = torch.arange(num_frames, dtype=torch.float32, device=noisy.device)
-        position = torch.cat([index.new_zeros(1), index, index]).repeat_interleave(per_frame)
+        copies = [(noisy, t)]
+        if self.config.context != "level":
+            copies.insert(0, (context, torch.zeros_like(t) if context_t is None else context_t))
+        mask = clip_mask(
+            chunk, self.config.window, sink_known, context_known, num_copies=len(copies),
+            before=self.config.first_chunk != "masked",
+        )  # fmt: skip
+        start = torch.searchsorted(chunk, chunk)
+        return self._clip_pass(reference, copies, audio, conditions, mask, start)
+
+    def forward_bidirectional(
+        self,
+        reference: Tensor,
+        noisy: Tensor,
+        t: Tensor,
+        audio: Tensor,
+        conditions: Tensor,
+        *,
+        sink_known: Tensor,
+    ) -> Tensor:
+        """Predict x_0 of a whole clip whose frames all see one another: the teacher.
+
+        Args:
+            reference: [B, 16, 4, 4].
+            noisy: [B, T, 16, 4, 4], at flow time t.
+            t: [B, T].
+            audio: [B, T, 2, audio_width].
+            conditions: [B, T, C].
+            sink_known: bool [B], False drops the reference.
+
+        Returns:
+            [B, T, 16, 4, 4], predicted x_0.
+        """
+        one = torch.zeros(noisy.shape[1], dtype=torch.int64, device=noisy.device)
+        mask = clip_mask(
+            one, self.config.window, sink_known, torch.zeros_like(sink_known), num_copies=1,
+            before=self.config.first_chunk != "masked",
+        )  # fmt: skip
+        return self._clip_pass(reference, [(noisy, t)], audio, conditions, mask, one)
+
+    def _clip_pass(
+        self,
+        reference: Tensor,
+        copies: list[tuple[Tensor, Tensor]],
+        audio: Tensor,
+        conditions: Tensor,
+        mask: Tensor,
+        start: Tensor,
+    ) -> Tensor:
+        """Run [reference | copies] through the blocks; x_0 of the last copy.
+
+        Args:
+            reference: [B, 16, 4, 4].
+            copies: (latents [B, T, 16, 4, 4], flow times [B, T]) of each.
+            audio: [B, T, 2, audio_width].
+            conditions: [B, T, C].
+            mask: bool [B, frames of the queries, frames of the keys], from `clip_mask`.
+            start: int64 [T], first frame of each frame's chunk.
+        """
+        config, per_frame, num_frames = self.config, self.config.tokens_per_latent, len(start)
+        x, modulation, heard = self._reference_tokens(reference)
+        parts = [self._modulate(t, conditions) for _, t in copies]
+        x = torch.cat([x, *(self._tokens(latents) for latents, _ in copies)], 1)
+        modulation = torch.cat([modulation, *(own for own, _ in parts)], 1)
+        audio = torch.cat([heard, *[audio] * len(copies)], 1)
+        index = torch.arange(num_frames, dtype=torch.float32, device=x.device)
+        clip = index.repeat(len(copies))
+        queries = torch.cat([index.new_zeros(1), clip]).repeat_interleave(per_frame)
+        before = torch.arange(-config.window, 0, device=x.device).to(index)
+        padded = config.first_chunk != "masked"
+        places = torch.cat([before, clip]) if padded else clip
+        starts = torch.cat([start.new_zeros(1), start.repeat(len(copies))])
+        sink_position = self._sink_position(starts.repeat_interleave(per_frame), relative=False)
+        mask = mask.repeat_interleave(per_frame, 1).repeat_interleave(per_frame, 2)[:, None]
         for block in self.blocks:
             own = modulation + block.table
-            q, k, v = block.project(x, own)
+            x, q, k, v = block.project(x, audio, own)
+            sink_k, sink_v = k[:, :, :per_frame], v[:, :, :per_frame]
+            k, v = k[:, :, per_frame:], v[:, :, per_frame:]
+            if padded:
+                share = 1.0 if config.first_chunk == "reference" else 0.0
+                k = torch.cat([share * sink_k.repeat(1, 1, config.window, 1), k], 2)
+                v = torch.cat([share * sink_v.repeat(1, 1, config.window, 1), v], 2)
             attended = attend(
-                q, k[:, :, per_frame:], v[:, :, per_frame:], position, position[per_frame:],
-                sink_keys=k[:, :, :per_frame], sink_values=v[:, :, :per_frame], mask=mask,
+                q, k, v, queries, places.repeat_interleave(per_frame), sink_keys=sink_k,
+                sink_values=sink_v, mask=mask, sink_position=sink_position,
             )  # fmt: skip
             x = block.finish(x, attended, audio, own)
-        return self._latents(x[:, per_frame * (1 + num_frames) :], final, conditions)
+        return self._latents(x[:, -per_frame * num_frames :], parts[-1][1], conditions)
 
-    def _training_mask(
-        self, chunk: Tensor, batch: int, sink_known: Tensor, context_known: Tensor
-    ) -> Tensor:
-        """Return bool [B, 1, N, N] over frames [reference | context | noisy], by tokens."""
-        num_frames = len(chunk)
-        index = torch.arange(num_frames, device=chunk.device)
-        start = torch.searchsorted(chunk, chunk)  # first frame of each frame's chunk
-        age = start[:, None] - index[None]
-        remembered = (age > 0) & (age <= self.config.window)
-        same = chunk[:, None] == chunk[None]
-        frames = 1 + 2 * num_frames
-        mask = torch.zeros(batch, frames, frames, dtype=torch.bool, device=chunk.device)
-        past = remembered[None] & context_known[:, None, None]
-        clean, noisy = slice(1, 1 + num_frames), slice(1 + num_frames, None)
-        mask[:, 1:, 0] = sink_known[:, None]
-        mask[:, 0, 0] = True
-        mask[:, clean, clean] = past | same
-        mask[:, noisy, clean] = past
-        mask[:, noisy, noisy] = same
-        per_frame = self.config.tokens_per_latent
-        return mask.repeat_interleave(per_frame, 1).repeat_interleave(per_frame, 2)[:, None]
+    def _sink_position(self, start: Tensor, *, relative: bool = True) -> Tensor | None:
+        """Place of the reference as the queries see it, in latent frames.
+
+        Args:
+            start: int64, latent index at which the queries' chunk starts.
+            relative: queries count from their chunk's start instead of from the stream's.
+        """
+        if self.config.sink_place == "timeless":
+            return None
+        if self.config.sink_place == "slot":
+            place = torch.full_like(start, -self.config.window - 1)
+            return (place if relative else place + start).to(torch.float32)
+        place = torch.full_like(start, -1)
+        return (place - start if relative else place).to(torch.float32)
 
     # --- pieces -------------------------------------------------------------------------------
 

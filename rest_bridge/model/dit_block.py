@@ -6,12 +6,21 @@ H heads, D width.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
+from rest_bridge.errors import ConfigError
 from rest_bridge.model.layers import FeedForward, RmsNorm
+
+CHOICES: Final = {
+    "context": ("clean", "last", "level"),
+    "sink_place": ("timeless", "slot", "running"),
+    "first_chunk": ("masked", "reference", "zeros"),
+    "order": ("self-audio", "audio-self"),
+}
+"""What the paper leaves open (REST.md, sections 2 and 8); the first of each is the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,16 @@ class DitConfig:
         audio_width: of an audio token.
         num_conditions: columns of a condition row.
         window: latent frames of the Context-Cache.
+        context: noise level of the cached keys and values: "clean" (B: a commit pass at t = 0),
+            "last" (A: those of the last denoising step), "level" (C: one cache a denoising step).
+        sink_place: the reference's place in time: "timeless" (scored without rotation), "slot" (a
+            fixed slot before the window), "running" (where the stream began: ever farther).
+        first_chunk: what stands for context that does not exist yet: "masked" (nothing),
+            "reference" (the reference, repeated), "zeros" (keys and values of zero, unmasked).
+        order: of a block's attentions.
+
+    Raises:
+        ConfigError: a choice does not exist.
     """
 
     latent_shape: tuple[int, int, int] = (16, 4, 4)
@@ -36,6 +55,23 @@ class DitConfig:
     audio_width: int = 96
     num_conditions: int = 25
     window: int = 6
+    context: str = "clean"
+    sink_place: str = "timeless"
+    first_chunk: str = "masked"
+    order: str = "self-audio"
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f"model.{name} = {getattr(self, name)!r} does not exist; choose one of "
+                    f"{', '.join(allowed)}."
+                )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "DitConfig":
+        """Build from the plain values of a checkpoint or manifest."""
+        return cls(**{**values, "latent_shape": tuple(values["latent_shape"])})
 
     @property
     def tokens_per_latent(self) -> int:
@@ -65,6 +101,7 @@ class DitBlock(nn.Module):
         super().__init__()
         width = config.width
         self.num_heads = config.num_heads
+        self.audio_first = config.order == "audio-self"
         self.table = nn.Parameter(torch.zeros(6, width))
         with torch.no_grad():
             self.table[2], self.table[5] = 1.0, 1.0  # gates open; branches start small instead
@@ -82,24 +119,35 @@ class DitBlock(nn.Module):
             nn.init.normal_(layer.weight, std=0.3 * width**-0.5 / config.num_blocks**0.5)
             nn.init.zeros_(layer.bias)
 
-    def project(self, x: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return un-rotated queries, keys and values [B, H, N, D / H] of tokens [B, N, D]."""
+    def project(
+        self, x: Tensor, audio: Tensor, modulation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Begin the block: tokens [B, N, D] and un-rotated queries, keys, values [B, H, N, D / H].
+
+        Args:
+            x: [B, N, D].
+            audio: [B, N / P, 2, audio_width], the tokens of each latent frame.
+            modulation: [B, N, 6, D].
+        """
+        if self.audio_first:
+            x = x + self._hear(x, audio)
         shift, scale = modulation[..., 0, :], modulation[..., 1, :]
         q, k, v = self.qkv(self.norm(x) * (1 + scale) + shift).chunk(3, -1)
-        return self._heads(self.query_norm(q)), self._heads(self.key_norm(k)), self._heads(v)
+        return x, self._heads(self.query_norm(q)), self._heads(self.key_norm(k)), self._heads(v)
 
     def finish(self, x: Tensor, attended: Tensor, audio: Tensor, modulation: Tensor) -> Tensor:
         """Add self-attention, audio and feed-forward to the tokens.
 
         Args:
-            x: [B, N, D].
+            x: [B, N, D], from `project`.
             attended: [B, H, N, D / H].
-            audio: [B, N / P, 2, audio_width], the tokens of each latent frame.
+            audio: as for `project`.
             modulation: [B, N, 6, D].
         """
         gate_self, shift, scale, gate = (modulation[..., i, :] for i in (2, 3, 4, 5))
         x = x + gate_self * self.leave_self(attended.transpose(1, 2).flatten(2))
-        x = x + self._hear(x, audio)
+        if not self.audio_first:
+            x = x + self._hear(x, audio)
         return x + gate * self.feed_forward(self.norm(x) * (1 + scale) + shift)
 
     def _hear(self, x: Tensor, audio: Tensor) -> Tensor:

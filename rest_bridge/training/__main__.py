@@ -1,8 +1,9 @@
 """Command line of training: `python -m rest_bridge.training STAGE ...`.
 
-Stages of the voice: speech-data (phones, landmarks, sessions), speech (SpeechAE), dit (A2V-DiT),
-export-motion (both into a model package), evaluate-motion (tables on held-out speech). The
-picture's stages have their own modules beside this one. Each stage is resumed by running it again.
+Data: speech-data (phones, landmarks, sessions). Stages: vae, speech, teacher, student, asd,
+distill, and `all` of them in this order; every one goes on where its checkpoint stands. Then
+export-motion (SpeechAE and DiT into a model package), evaluate-motion (tables on held-out speech).
+Several processes: torchrun --nproc-per-node N -m rest_bridge.training STAGE ...
 """
 
 import argparse
@@ -16,64 +17,68 @@ from rest_bridge.errors import RestBridgeError
 from rest_bridge.inference.package import DEFAULT_PACKAGE
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"
+_STAGES = ("vae", "speech", "teacher", "student", "asd", "distill")
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit code. A wrong setting or a missing file is one sentence."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     try:
-        _run(options)
+        return _run(options)
     except (RestBridgeError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     """Modules are imported late, so that `--help` needs no torch."""
     if options.stage == "speech-data":
         from rest_bridge.training.speech_prepare import prepare
 
         prepare(options.assets, options.out, options.texts)
-    elif options.stage == "speech":
-        from rest_bridge.training import train_speech
-
-        changes = {"seconds": options.seconds}
-        train_speech.train(
-            train_speech.read_config(options.config, train_speech.SpeechRun, changes)
-        )
-    elif options.stage == "dit":
-        from rest_bridge.training import train_dit
-        from rest_bridge.training.train_speech import read_config
-
-        changes = {"seconds": options.seconds}
-        train_dit.train(read_config(options.config, train_dit.DitRun, changes))
+    elif options.stage == "all" or options.stage in _STAGES:
+        return _train(options)
     elif options.stage == "export-motion":
         from rest_bridge.training.export_motion import export_checkpoint
         from rest_bridge.training.speech_prepare import load_mel_config
 
-        export_checkpoint(options.checkpoint, load_mel_config(options.data), options.package)
+        export_checkpoint(
+            options.checkpoint, load_mel_config(options.data), options.package,
+            steps=options.steps, temperature=options.temperature,
+        )  # fmt: skip
     else:
         _evaluate(options)
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from rest_bridge.training import stages
+    from rest_bridge.training.settings import read_settings
+
+    settings = read_settings(options.config, options.set)
+    limits = {"seconds": options.seconds, "steps": options.steps}
+    if options.stage == "all":
+        finished = stages.train_all(settings, **limits)
+    else:
+        finished = stages.train_stage(options.stage, settings, **limits)
+    return 0 if finished else _INTERRUPTED
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from rest_bridge.model.dit import DitConfig
-    from rest_bridge.training import speech_metrics, speech_sessions
+    from rest_bridge.training import speech_sessions
     from rest_bridge.training.checkpoint import load_checkpoint
-    from rest_bridge.training.train_dit import averaged_models
+    from rest_bridge.training.stages import score_models
 
-    saved = load_checkpoint(options.checkpoint)
-    raw = {**saved["dit_config"], "latent_shape": tuple(saved["dit_config"]["latent_shape"])}
-    clips = speech_metrics.generate(
-        *averaged_models(saved["ema"], DitConfig(**raw)),
+    _, table = score_models(
+        load_checkpoint(options.checkpoint),
         speech_sessions.load_sessions(options.data / "validation.npz"),
         num_steps=options.steps,
         chunk_latents=options.chunk,
         temperature=options.temperature,
     )
-    for source, metrics in speech_metrics.summarise(clips).items():
+    for source, metrics in table.items():
         rounded = {name: round(value, 3) for name, value in metrics.items()}
         print(json.dumps({"source": source, **rounded}))
 
@@ -85,20 +90,23 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--assets", type=Path, required=True, help="folder of recorded sources")
     data.add_argument("--out", type=Path, required=True, help="folder to write to")
     data.add_argument("--texts", type=Path, default=_CONFIGS / "texts.toml")
-    for name, what in (("speech", "pretrain SpeechAE"), ("dit", "train the A2V-DiT")):
-        stage = stages.add_parser(name, help=what)
-        stage.add_argument("--config", type=Path, default=_CONFIGS / f"{name}.toml")
-        stage.add_argument("--seconds", type=float, default=None, help="wall-clock time to train")
+    for name in (*_STAGES, "all"):
+        stage = stages.add_parser(name, help=f"train {name}; goes on where it was stopped")
+        stage.add_argument("--config", type=Path, default=_CONFIGS / "nano.toml")
+        stage.add_argument("--seconds", type=float, help="wall-clock time (of each stage)")
+        stage.add_argument("--steps", type=int, help="steps (of each stage), earlier ones counted")
+        stage.add_argument("--set", action="append", metavar="SECTION.KEY=VALUE",
+                           help="another value than the file's; may be repeated")  # fmt: skip
     for name, what in (("export-motion", "write a package part"), ("evaluate-motion", "tables")):
         stage = stages.add_parser(name, help=what)
         stage.add_argument("--checkpoint", type=Path, required=True)
         stage.add_argument("--data", type=Path, required=True, help="folder of `speech-data`")
+        stage.add_argument("--steps", type=int, default=2, help="denoising steps")
+        stage.add_argument("--temperature", type=float, default=0.2, help="of the noise, 0..1")
         if name == "export-motion":
             stage.add_argument("--package", type=Path, default=DEFAULT_PACKAGE)
         else:
-            stage.add_argument("--steps", type=int, default=2, help="denoising steps")
             stage.add_argument("--chunk", type=int, default=1, help="latent frames a chunk, 1..4")
-            stage.add_argument("--temperature", type=float, default=0.8, help="of the noise, 0..1")
     return parser
 
 

@@ -21,15 +21,15 @@ from rest_bridge.generator.conditions import CONDITION_NAMES
 from rest_bridge.inference.session import Session
 from rest_bridge.inference.state import ArraySpec, StateSpec
 from rest_bridge.model.audio_encoder import NUM_TOKENS, SpeechEncoder
-from rest_bridge.model.dit import Cache, DitConfig, StreamingDit
+from rest_bridge.model.dit import UNWRITTEN, Cache, DitConfig, StreamingDit
 from rest_bridge.training.checkpoint import load_checkpoint
+from rest_bridge.training.motion_models import averaged_models
 from rest_bridge.training.package_writer import npz_bytes, write_package_part
 from rest_bridge.training.speech_sessions import (
     HISTORY_LATENTS,
     LOOKAHEAD_FRAMES,
     MEL_PER_LATENT,
 )
-from rest_bridge.training.train_dit import averaged_models
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def dit_state_spec(config: DitConfig) -> StateSpec:
             ArraySpec("state.sink_values", sink),
             ArraySpec("state.keys", window),
             ArraySpec("state.values", window),
-            ArraySpec("state.position", (config.window,), "int64", fill=-1),
+            ArraySpec("state.position", (config.window,), "int64", fill=UNWRITTEN),
         )
     )
 
@@ -215,7 +215,7 @@ def _dit_arguments(config: DitConfig, num_latents: int, *, first: int) -> tuple[
         torch.randn(spec["state.sink_values"]),
         keys,
         torch.randn(spec["state.values"]),
-        past.clamp(min=-1),
+        torch.where(past < 0, UNWRITTEN, past),
     )
 
 
@@ -289,12 +289,20 @@ def _verify(
             )
 
 
-def export_checkpoint(checkpoint: Path, mel: MelConfig, package: Path) -> None:
-    """Export a checkpoint of `train_dit` (its .best or its last)."""
+def export_checkpoint(
+    checkpoint: Path, mel: MelConfig, package: Path, *, steps: int = 2, temperature: float = 0.2
+) -> None:
+    """Export a checkpoint of a motion stage (its .best or its last).
+
+    Args:
+        checkpoint: of student, asd or distill.
+        mel: constants of the features.
+        package: folder of the model package.
+        steps: denoising steps that the manifest tells the runtime to take.
+        temperature: of the noise, likewise.
+    """
     saved = load_checkpoint(checkpoint)
-    raw = dict(saved["dit_config"])
-    raw["latent_shape"] = tuple(raw["latent_shape"])
-    models = averaged_models(saved["ema"], DitConfig(**raw))
+    models = averaged_models(saved, checkpoint)
     trained = {"step": int(saved["step"]), "validation": saved.get("metrics", {})}
-    export_motion(*models, mel, package, trained=trained)
+    export_motion(*models, mel, package, trained=trained, steps=steps, temperature=temperature)
     log.info("wrote SpeechAE and DiT of step %d to %s", trained["step"], package)

@@ -7,11 +7,12 @@ Shape letters: B batch, T latent frames, F = 2T video frames, R = 58 rig values.
 
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rest_bridge.rig import RIG_NAMES
-from rest_bridge.training.curves import aperture_weights
+from rest_bridge.training.curves import aperture_weights, mouth_width
 from rest_bridge.training.latent_space import build_maps
 
 _CHANNEL_WEIGHTS: Final = {
@@ -23,6 +24,8 @@ _CHANNEL_WEIGHTS: Final = {
 }  # fmt: skip
 _OTHER_WEIGHT: Final = 0.4
 _APERTURE_SCALE: Final = 0.15
+_SHUT: Final = 0.01 / _APERTURE_SCALE
+"""A gap that nobody sees."""
 
 
 def channel_weights() -> Tensor:
@@ -36,17 +39,25 @@ def channel_weights() -> Tensor:
     return weights / weights.mean()
 
 
+def width_weights() -> Tensor:
+    """Return [R]: `curves.mouth_width` as weights of the rig values."""
+    return torch.from_numpy(mouth_width(np.eye(len(RIG_NAMES), dtype=np.float32)))
+
+
 class RigLosses:
     """The read-out of the latent and everything that is measured on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
         maps = {name: torch.from_numpy(array) for name, array in build_maps().items()}
         self.mean, self.scale = maps["rig_mean"], maps["rig_scale"]
         self.readout, self.rig_to_latent = maps["readout"], maps["rig_to_latent"]
         self.weights = channel_weights()
         self.aperture = torch.from_numpy(aperture_weights()) * self.scale / _APERTURE_SCALE
+        self.width = width_weights() * self.scale / _APERTURE_SCALE
         mouth = [i for i, n in enumerate(RIG_NAMES) if n.startswith(("mouth", "jaw", "head"))]
         self.moving = torch.tensor(mouth)
+        for name, value in vars(self).items():
+            setattr(self, name, value.to(device))
 
     def normalise(self, rig: Tensor) -> Tensor:
         """[B, F, R] rig values -> normalised."""
@@ -71,8 +82,33 @@ class RigLosses:
         """
         error = predicted - target
         values = (error.square() * self.weights).mean(-1)
-        gap = (error @ self.aperture).square()
+        gap = (error @ self.aperture).square() + 0.4 * (error @ self.width).square()
         return ((values + 0.25 * gap) * weight).sum() / weight.sum()
+
+    def closure_error(self, predicted: Tensor, closure: Tensor) -> Tensor:
+        """Squared opening that is left where p, b or m shut the lips.
+
+        A closure a frame early or late is as good as one in time, so the least opening of three
+        frames counts: no squared error on values asks for that, and averages never shut.
+
+        Args:
+            predicted: [B, F, R], normalised.
+            closure: [B, F], 1 where lips must shut.
+        """
+        gap = (predicted @ self.aperture - _SHUT).clamp(min=0)
+        wide = torch.nn.functional.pad(gap, (1, 1), value=torch.inf)
+        least = torch.minimum(gap, torch.minimum(wide[:, :-2], wide[:, 2:]))
+        return (least.square() * closure).sum() / closure.sum().clamp(min=1)
+
+    def still_error(self, predicted: Tensor, rest: Tensor) -> Tensor:
+        """Squared opening where nobody speaks.
+
+        Args:
+            predicted: [B, F, R], normalised.
+            rest: [B, F], 1 in rest.
+        """
+        gap = (predicted @ self.aperture).clamp(min=0)
+        return (gap.square() * rest).sum() / rest.sum().clamp(min=1)
 
     def motion_error(self, predicted: Tensor, target: Tensor) -> Tensor:
         """Squared error of the frame differences of mouth and head; [B, F, R] normalised."""
@@ -101,7 +137,33 @@ def contrastive(scores: Tensor) -> Tensor:
         scores: [B, T, T], already divided by the temperature.
     """
     batch, num_frames, _ = scores.shape
-    own = torch.arange(num_frames).expand(batch, -1)
+    own = torch.arange(num_frames, device=scores.device).expand(batch, -1)
     forth = torch.nn.functional.cross_entropy(scores.flatten(0, 1), own.flatten())
     back = torch.nn.functional.cross_entropy(scores.transpose(1, 2).flatten(0, 1), own.flatten())
     return 0.5 * (forth + back)
+
+
+def velocity_contrast(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """REST's L_CON: InfoNCE between student and teacher, frame by frame.
+
+    Args:
+        student: [B, T, ...], velocities (or predicted x_0).
+        teacher: [B, T, ...].
+        temperature: of the softmax.
+    """
+    first = torch.nn.functional.normalize(student.flatten(2), dim=-1)
+    second = torch.nn.functional.normalize(teacher.flatten(2), dim=-1)
+    return contrastive(first @ second.transpose(1, 2) / temperature)
+
+
+def velocity_smoothness(student: Tensor, teacher: Tensor) -> Tensor:
+    """REST's L_SMO: squared second differences along time of what student and teacher differ by.
+
+    Zero for a difference that is constant or linear in time; it spans chunk borders.
+
+    Args:
+        student: [B, T, ...], velocities.
+        teacher: [B, T, ...].
+    """
+    error = student - teacher
+    return (error[:, 2:] - 2 * error[:, 1:-1] + error[:, :-2]).square().mean()

@@ -18,8 +18,10 @@ _LEAST_NOISE_S: Final = 0.0005
 _FIRST_NOISE_S: Final = 0.004
 _NOISE_WEIGHT: Final = 0.01
 _OUTLIER_SIGMAS: Final = 3.0
-_JUMP_S: Final = 0.06
-"""An innovation beyond this that stays for `_JUMP_AFTER_S` is a step of the count, not jitter."""
+_JUMP_S: Final = 0.01
+_JUMP_SIGMAS: Final = 6.0
+"""An innovation beyond both that stays for `_JUMP_AFTER_S` is a step of the count (lost samples, an
+underrun), not jitter, and says nothing of the rate. Until that is clear nothing is learnt of it."""
 _JUMP_AFTER_S: Final = 0.8
 _LOCKED_SIGMA: Final = 15e-6
 MAX_RATE_ERROR: Final = 900e-6
@@ -99,12 +101,13 @@ class RateTracker:
         p_rr += _WANDER_PER_S * max(0.0, passed_s)
         line_ns = self.time_ns(index)
         error_s = (time_ns - line_ns) / _NS_PER_S
-        if self._is_jump(error_s, time_ns):
-            self._move(index, line_ns + round(self._odd_sum_s / self._odd_count * _NS_PER_S), 0.0)
-            self._variance = (self._noise_s**2, 0.0, p_rr)
-            self._odd_since = None
-            self.num_jumps += 1
+        if self._is_odd(error_s):
+            self._variance = (p_tt, p_tr, p_rr)
+            self._move(index, line_ns, 0.0)
+            if self._is_jump(error_s, time_ns):
+                self._jump(index, line_ns, p_rr)
             return
+        self._odd_since = None
         limit_s = _OUTLIER_SIGMAS * (self._noise_s + p_tt**0.5)
         error_s = max(-limit_s, min(limit_s, error_s))
         self._noise_s += _NOISE_WEIGHT * (max(_LEAST_NOISE_S, abs(error_s) * 1.25) - self._noise_s)
@@ -126,13 +129,20 @@ class RateTracker:
         self._index, self._time_ns = index, time_ns + whole
         self._fraction_ns = fraction_ns - whole
 
+    def _is_odd(self, error_s: float) -> bool:
+        return abs(error_s) > max(_JUMP_S, _JUMP_SIGMAS * self._noise_s)
+
     def _is_jump(self, error_s: float, time_ns: int) -> bool:
         """Whether times have been off by much, to one side, for long enough."""
-        if abs(error_s) < _JUMP_S or (self._odd_since and self._odd_sum_s * error_s < 0):
-            self._odd_since = None
-            return False
-        if self._odd_since is None:
+        if self._odd_since is None or self._odd_sum_s * error_s < 0:
             self._odd_since, self._odd_sum_s, self._odd_count = time_ns, 0.0, 0
         self._odd_sum_s += error_s
         self._odd_count += 1
         return time_ns - self._odd_since > _JUMP_AFTER_S * _NS_PER_S and self._odd_count > 3
+
+    def _jump(self, index: int, line_ns: int, p_rr: float) -> None:
+        step_ns = round(self._odd_sum_s / self._odd_count * _NS_PER_S)
+        self._move(index, line_ns + step_ns, 0.0)
+        self._variance = (self._noise_s**2, 0.0, p_rr)
+        self._odd_since = None
+        self.num_jumps += 1

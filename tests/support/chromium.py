@@ -30,7 +30,6 @@ _FLAGS = (
     "--disable-extensions",
     "--no-first-run",
     "--no-default-browser-check",
-    "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
     "--force-device-scale-factor=1",
     "--force-color-profile=srgb",
@@ -46,14 +45,14 @@ def find_chromium() -> str | None:
 class Chromium:
     """One browser process; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, mute: bool = True) -> None:
         self._folder = tempfile.TemporaryDirectory(
             prefix="rest-bridge-chromium-", ignore_cleanup_errors=True
         )
         binary = find_chromium()
         assert binary is not None
         self.process = subprocess.Popen(
-            [binary, *_FLAGS, f"--user-data-dir={self._folder.name}", "about:blank"],
+            [binary, *_FLAGS, *["--mute-audio"] * mute, f"--user-data-dir={self._folder.name}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

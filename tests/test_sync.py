@@ -1,0 +1,200 @@
+"""Clicks and flashes through the real outlets: sound and picture come out together."""
+
+import importlib.util
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rest_bridge import sync
+from rest_bridge.flash import PERIOD_S, click_track, find_clicks, flash_stages, is_flash, rising
+from rest_bridge.graph import Outlet
+from rest_bridge.pipeline import Pipeline
+from rest_bridge.sinks.preview import PreviewServer
+from rest_bridge.sinks.video_writer import VideoWriter
+from rest_bridge.sinks.virtual_camera import VirtualCamera
+from rest_bridge.types import (
+    FRAME_DURATION_NS,
+    SAMPLES_PER_FRAME,
+    VOICE_RATE_HZ,
+    AudioChunk,
+    FrameFormat,
+)
+from tests.support.chromium import Chromium, find_chromium
+from tests.support.fakev4l2 import FakeDevice, build
+from tests.support.pulse import PulseAudio
+
+SECONDS = 14.0
+CAMERA_FPS = 30
+Record = Callable[[str, object], None]
+
+
+def test_the_pipeline_flashes_exactly_in_the_frames_that_hold_a_click() -> None:
+    voice = click_track(5.0)
+    pipeline = Pipeline(flash_stages(16))
+    frames = pipeline.push(AudioChunk(voice, VOICE_RATE_HZ, 0, 0)) + pipeline.finish()
+    ups = rising([is_flash(frame.rgba) for frame in frames])
+    assert [up * SAMPLES_PER_FRAME for up in ups] == find_clicks(voice)
+    assert np.diff(ups).tolist() == [round(PERIOD_S * 25)] * (len(ups) - 1)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm", ".mov"])
+@pytest.mark.parametrize("late_ms", [0, 40])
+def test_a_recording_is_read_back_with_the_offset_that_it_has(
+    tmp_path: Path, ending: str, late_ms: int
+) -> None:
+    voice, path = click_track(5.0), tmp_path / f"clicks{ending}"
+    pipeline = Pipeline(flash_stages(64))
+    frames = pipeline.push(AudioChunk(voice, VOICE_RATE_HZ, 0, 0)) + pipeline.finish()
+    with VideoWriter(path, FrameFormat(64, 64, 25.0), background="black") as writer:
+        for frame in frames:
+            first = frame.index * SAMPLES_PER_FRAME + late_ms * VOICE_RATE_HZ // 1000
+            writer.write(frame.rgba, frame.index * FRAME_DURATION_NS)
+            writer.write_voice(frame.voice.samples, first)
+    found = sync.row("file", "", *sync.read_recording(path))
+    assert found.num_pairs >= 4
+    assert found.median_ms == pytest.approx(late_ms, abs=1.5)
+    assert found.ok is (late_ms == 0)
+
+
+def test_pairs_are_of_neighbours_and_too_few_are_a_problem() -> None:
+    assert sync.pair([1.02, 2.0, 9.0], [1.0, 2.01, 5.0]) == pytest.approx([0.02, -0.01])
+    assert sync.pair([], [1.0]) == []
+    assert "too few" in sync.row("x", "", [1.0], [1.0, 2.0, 3.0]).problem
+
+
+def camera_listener(tmp_path: Path, patch: pytest.MonkeyPatch) -> tuple[VirtualCamera, FakeDevice]:
+    library = build(tmp_path)
+    fake = FakeDevice("/dev/video10", tmp_path / "frames.bin")
+    for name, value in (
+        ("LD_PRELOAD", str(library)),
+        ("FAKE_V4L2_DEV", fake.path),
+        ("FAKE_V4L2_SINK", str(fake.sink)),
+    ):
+        patch.setenv(name, value)
+    camera = VirtualCamera(
+        device=fake.path, width=160, height=96, fps=CAMERA_FPS, background="black"
+    )
+    return camera, fake
+
+
+def flashes_of(fake: FakeDevice, since_ns: int) -> list[float]:
+    records = [record for record in fake.records() if record.written_ns > since_ns]
+    lit = [is_flash(record.data[: 160 * 96].reshape(96, 160)) for record in records]
+    return [records[i].written_ns / 1e9 for i in rising(lit)]
+
+
+@pytest.mark.device
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_real_time")
+@pytest.mark.skipif(
+    importlib.util.find_spec("pyvirtualcam") is None or sys.platform != "linux",
+    reason="needs pyvirtualcam on Linux",
+)
+def test_all_outlets_at_once(
+    pulse: PulseAudio,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    del pulse
+    camera, fake = camera_listener(tmp_path, monkeypatch)
+    turns = sync.TurnSink()
+    voice = sync.VoiceListener("rb_cable", "rb_cable.monitor")
+    voice.pictures = {
+        "the camera": lambda since_ns: flashes_of(fake, since_ns),
+        "the turn of the frame": turns.flashes_s,
+    }
+    listeners = [
+        sync.RecordingListener(tmp_path / "clicks.mp4"),
+        sync.ZeroMqListener(),
+        voice,
+    ]
+    rows = sync.measure(listeners, seconds=SECONDS, extra=[turns, camera])
+    for row in rows:
+        record_property(f"{row.outlet}, {row.how}", (row.median_ms, row.least_ms, row.most_ms))
+        print(row)
+    assert len(rows) == 5
+    assert [row for row in rows if not row.ok] == []
+    assert min(row.num_pairs for row in rows) >= 5
+    by_stamp = [row for row in rows if row.how.startswith(("stamps", "demuxed"))]
+    assert max(abs(row.median_ms) for row in by_stamp) < 1.5
+
+
+FLASH_TIMES = """
+window.flashes = [];
+(() => {
+  const canvas = document.getElementById('face');
+  const small = document.createElement('canvas');
+  small.width = small.height = 1;
+  const look = small.getContext('2d', { willReadFrequently: true });
+  let lit = false;
+  const step = () => {
+    look.drawImage(canvas, 0, 0, 1, 1);
+    const now = look.getImageData(0, 0, 1, 1).data[0] > 128;
+    if (now && !lit) window.flashes.push(performance.timeOrigin + performance.now());
+    lit = now;
+    requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+})()
+"""
+
+
+class PreviewListener:
+    """A real browser that plays the voice to the default output and shows the pictures."""
+
+    def __init__(self, monitor: str) -> None:
+        self._sink = PreviewServer(port=0, token="t")
+        self._monitor = monitor
+        self._browser = Chromium(mute=False)
+        self._stop = threading.Event()
+        self._flashes: list[float] = []
+
+    def outlets(self) -> list[Outlet]:
+        return [Outlet(self._sink, required=False)]
+
+    def start(self) -> None:
+        self._ear = sync.Ear(self._monitor)
+        self._page = self._browser.open(self._sink.url + "&voice=1", width=500, height=500)
+        self._page.wait_for("Number(document.getElementById('face').dataset.heard) > 0", 15)
+        self._page.evaluate(FLASH_TIMES)
+
+    def finish(self, since_ns: int) -> list[sync.SyncRow]:
+        wall_ms = self._page.evaluate("window.flashes")
+        to_monotonic_s = time.monotonic() - time.time()
+        flashes_s = [ms / 1000 + to_monotonic_s for ms in wall_ms]
+        since_s = max(since_ns / 1e9, min(flashes_s, default=0.0) + 2.0)
+        clicks_s = [at for at in self._ear.finish() if at > since_s]
+        return [
+            sync.row(
+                "preview",
+                "Chromium's sound against its canvas",
+                clicks_s,
+                [at for at in flashes_s if at > since_s],
+            )
+        ]
+
+    def close(self) -> None:
+        self._browser.__exit__()
+
+
+@pytest.mark.device
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_real_time")
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium here (apt install chromium)")
+def test_a_browser_shows_what_it_plays(pulse: PulseAudio, record_property: Record) -> None:
+    del pulse
+    listener = PreviewListener("rb_speakers.monitor")
+    try:
+        rows = sync.measure([listener], seconds=SECONDS + 8)
+    finally:
+        listener.close()
+    print(rows)
+    record_property("preview", (rows[0].median_ms, rows[0].least_ms, rows[0].most_ms))
+    assert rows[0].num_pairs >= 5
+    assert rows[0].ok, rows

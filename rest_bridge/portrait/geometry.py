@@ -38,7 +38,6 @@ _EMPHASIS: Final = {"mouthFunnel": 1.4, "mouthPucker": 1.35, "browInnerUp": 0.8,
 """The scans' pouts look weak in a picture, their brows too strong (judged by eye)."""
 _NARROWS: Final = {"mouthFunnel": 0.36, "mouthPucker": 0.46}
 """Share of the mouth's width that each takes away: an o is 35 to 40 mm wide, a u 25 to 30."""
-_LIFTS: Final = {"mouthFunnel": 0.0, "mouthPucker": 0.0}
 _JAW_OPENING: Final = 0.43
 """Eye distances between the lips at a full jawOpen, as on the mean of the scans."""
 _BORDER: Final = 0.09
@@ -139,6 +138,8 @@ def face_field(
     lips: LipCurves,
     eye_distance: float,
     canvas_px: int,
+    *,
+    chin: float = 1.0,
 ) -> FaceField:
     """Build the expression field of the whole face.
 
@@ -148,6 +149,7 @@ def face_field(
         lips: the mouth's contours.
         eye_distance: canvas units.
         canvas_px: pixels of the canvas.
+        chin: how much of the jaw's way the chin goes; in drawings it hardly moves.
 
     Returns:
         The field.
@@ -165,6 +167,7 @@ def face_field(
     reach = np.where([ARKIT_NAMES[i] in _JAW for i in SHAPES], 0.65, 0.25).repeat(2) * eye_distance
     damping = np.exp(-((distance[..., None] / reach) ** 2))
     basis = basis + _narrowing(fitted, lips, places, eye_distance, canvas_px)
+    basis = basis * _chin(lips, places, eye_distance, chin)
     basis = cv2.GaussianBlur(basis.reshape(*_FACE_CELLS, -1), (3, 3), 0.7)
     window = np.minimum(1.0, _edge_distance(*_FACE_CELLS) / 6)
     basis = basis * damping * window[..., None]
@@ -182,6 +185,8 @@ def mouth_sheets(
     lips: LipCurves,
     eye_distance: float,
     canvas_px: int,
+    *,
+    chin: float = 1.0,
 ) -> MouthSheets:
     """Build the fields above and below the lip line, each continued beyond it.
 
@@ -191,6 +196,7 @@ def mouth_sheets(
         lips: the mouth's contours.
         eye_distance: canvas units.
         canvas_px: pixels of the canvas.
+        chin: as for `face_field`.
 
     Returns:
         The two sheets.
@@ -212,7 +218,10 @@ def mouth_sheets(
     upper = fill_outside(values, known & ~(between & (local[..., 1] > upper_line - band)))
     lower = fill_outside(values, known & ~(between & (local[..., 1] < lower_line + band)))
     narrowing = _narrowing(fitted, lips, places, eye_distance, canvas_px)
-    upper, lower = (cv2.GaussianBlur(sheet + narrowing, (3, 3), 0.7) for sheet in (upper, lower))
+    held = _chin(lips, places, eye_distance, chin)
+    upper, lower = (
+        cv2.GaussianBlur((sheet + narrowing) * held, (3, 3), 0.7) for sheet in (upper, lower)
+    )
     seal_upper, seal_lower = _seals(lips, places, eye_distance)
     middle = np.stack([lips.points(lips.upper), lips.points(lips.lower)])[:, 11:22]
     unit = lips.axes.along / half
@@ -280,7 +289,6 @@ def _narrowing(
     out = np.zeros((*places.shape[:2], len(SHAPES), 2), np.float32)
     half = float(np.linalg.norm(lips.axes.along))
     unit = lips.axes.along / half
-    normal = np.array([-unit[1], unit[0]], np.float32)
     local = lips.axes.local(places)
     beyond = np.maximum(np.abs(local[..., 0]) - 1, 0) * half / (0.3 * eye_distance)
     above = local[..., 1] / (0.45 * eye_distance)
@@ -292,9 +300,16 @@ def _narrowing(
         moved = moved * _EMPHASIS.get(name, 1.0)
         inwards = float((moved[0] - moved[1]) @ unit) / 2
         out[..., number, :] = (pull * max(share * half - inwards, 0.0))[..., None] * unit
-        lift = _LIFTS.get(name, 0.0) * eye_distance
-        out[..., number, :] += (np.abs(pull) * lift)[..., None] * normal
     return out.reshape(*places.shape[:2], -1)
+
+
+def _chin(lips: LipCurves, places: Array, eye_distance: float, chin: float) -> Array:
+    """Return gains [H, W, 2K] that let the jaw's movement fade from the lip to the chin."""
+    local = lips.axes.local(places)
+    below = local[..., 1] - np.interp(local[..., 0], lips.places, lips.lower)
+    kept = 1 - (1 - chin) * _smoothstep(0.02, 0.38, below / eye_distance)
+    opens = np.repeat([ARKIT_NAMES[i] in _OPENS for i in SHAPES], 2)
+    return np.where(opens, kept[..., None], 1.0).astype(np.float32)
 
 
 def _moved(fitted: FittedHead, points: Array, shape: int, canvas_px: int) -> Array:

@@ -17,6 +17,7 @@ from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.backdrop import cut_out, no_backdrop
 from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_curves
 from rest_bridge.portrait.detect import DetectedFace, detect_faces, find_landmarks
+from rest_bridge.portrait.drawn_features import snap_to_lines
 from rest_bridge.portrait.fit import FittedHead, fit_head
 from rest_bridge.portrait.geometry import (
     SHAPES,
@@ -231,7 +232,7 @@ def assemble(
     Args:
         canvas: uint8 [N, N, 4].
         points: float32 [66, 2], canvas units.
-        confidence: float32 [66] of the points; all alike if None.
+        confidence: float32 [66] of points that a network found; None if a person marked them.
         package: with head.npz.
         style: guessed if None.
         source: file name of the portrait.
@@ -242,14 +243,17 @@ def assemble(
     """
     canvas_px = len(canvas)
     eye_distance = float(np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0)))
-    fitted = fit_head(points * canvas_px, package.arrays("head"), confidence)
     chosen = style or detect_style(canvas, points, eye_distance)
     light = read_light(canvas, points, eye_distance)
+    if chosen == "drawn" and confidence is not None:
+        points = snap_to_lines(canvas, points, eye_distance, light.skin)
+    fitted = fit_head(points * canvas_px, package.arrays("head"), confidence)
     lips = lip_curves(points, canvas, eye_distance, split_line=chosen == "drawn")
     report("building the movement", 0.5)
     solid = bool((canvas[..., 3] == 255).all())
-    face = face_field(fitted, points, lips, eye_distance, canvas_px)
-    sheets = mouth_sheets(fitted, points, lips, eye_distance, canvas_px)
+    chin = 0.45 if chosen == "drawn" else 1.0
+    face = face_field(fitted, points, lips, eye_distance, canvas_px, chin=chin)
+    sheets = mouth_sheets(fitted, points, lips, eye_distance, canvas_px, chin=chin)
     face, sheets = calibrate(face, sheets, fitted, eye_distance)
     mouth = _mouth(canvas, fitted, sheets, lips, light, chosen, eye_distance)
     rest_rig = np.zeros(len(RIG_INDEX), np.float32)

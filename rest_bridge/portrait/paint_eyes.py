@@ -57,6 +57,10 @@ def paint_shut_eye(
     return box, _as_bytes(np.concatenate([painted, original[..., 3:]], -1))
 
 
+_LASH_ENDS = 0.22
+"""Eye widths by which a drawing's lashes go on beyond the corners."""
+
+
 @dataclass(frozen=True, slots=True)
 class _EyePlace:
     """Pixels around an eye in its own frame (units of its width) and its curves there."""
@@ -136,15 +140,33 @@ def lid_is_bare(picture: ByteArray, lids: LidCurves, light: Light) -> bool:
 def _filled_lid(eye: _EyePlace, light: Light) -> Array:
     """Fill the eye with the drawing's skin and close it with one line in its own colour."""
     s, t, curve = eye.s, eye.t, eye.curve
-    hide = np.clip((t - curve["upper"] + 0.07) / 0.03, 0, 1)
-    hide *= np.clip((curve["lower"] + 0.1 - t) / 0.03, 0, 1)
-    hide *= np.clip((s + 0.06) / 0.04, 0, 1) * np.clip((1.06 - s) / 0.04, 0, 1)
+    soft = max(0.03, 1.5 * eye.pixel)
+    # The lid itself, and the ends of the lashes, which reach beyond the corners but not as high.
+    beyond = np.clip(np.maximum(-s, s - 1) / _LASH_ENDS, 0, 1)
+    rise = (curve["lower"] - curve["upper"]).max() * beyond
+    hide = np.clip((t - curve["upper"] + 0.13 - 0.1 * beyond + 0.8 * rise) / soft, 0, 1)
+    hide *= np.clip((curve["lower"] + 0.1 + 0.2 * beyond - t) / soft, 0, 1)
+    hide *= np.clip((1 - beyond) / (soft / _LASH_ENDS), 0, 1)
     out = eye.read(s, t) * (1 - hide[..., None]) + light.skin * hide[..., None]
+    out = _with_own_lashes(eye, out, light)
     body = np.sin(np.pi * s.clip(0, 1)).clip(0) ** 0.4 * ((s > 0) & (s < 1))
     thick = 0.04 * body
     line = np.clip((thick - np.abs(t - curve["closed"] + thick)) / eye.pixel + 0.5, 0, 1)
     line *= body > 0
     return out * (1 - line[..., None]) + light.line * line[..., None]
+
+
+def _with_own_lashes(eye: _EyePlace, out: Array, light: Light) -> Array:
+    """Bring the dark of the drawing's upper lid down to where the lids meet."""
+    s, t, curve = eye.s, eye.t, eye.curve
+    source = t - curve["closed"] + curve["upper"]
+    lashes = eye.read(s, source)
+    darkness = 1 - lashes.mean(-1) / max(float(light.skin.mean()), 1.0)
+    share = np.clip((darkness - 0.45) / 0.15, 0, 1)
+    share *= np.clip((source - curve["upper"] + 0.13) / 0.04, 0, 1)
+    share *= np.clip((curve["upper"] + 0.09 - source) / 0.03, 0, 1)
+    share *= np.clip((s + 0.12) / 0.05, 0, 1) * np.clip((1.12 - s) / 0.05, 0, 1)
+    return out * (1 - share[..., None]) + lashes * share[..., None]
 
 
 def _flat_lid(eye: _EyePlace) -> Array:

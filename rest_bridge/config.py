@@ -200,8 +200,12 @@ class CameraSection(Section):
     )
     background: str = Field(
         default="#202428",
-        description="Behind the face, as cameras have no transparency: #RRGGBB, a colour's name, "
-        "or a picture file.",
+        description="Behind and beside the face, as cameras have no transparency: #RRGGBB, a "
+        "colour's name, a picture file, or blur (the portrait itself, out of focus).",
+    )
+    mirror: bool = Field(
+        default=False,
+        description="Swap left and right. Call programs mirror your own view by themselves.",
     )
 
 
@@ -252,10 +256,55 @@ class GeneratorSection(Section):
         description="Denoising steps per chunk; more is finer and slower. 0: the model's own.",
     )
     chunk: int = Field(
+        default=0,
+        ge=0,
+        le=12,
+        description="Latent frames of 80 milliseconds generated together, whatever the voice is. "
+        "0: as the next three keys say.",
+    )
+    chunk_live: int = Field(
         default=1,
         ge=1,
         le=12,
-        description="Latent frames of 80 milliseconds generated together; 1 has least latency.",
+        description="The same for microphones and what the computer plays; 1 has least latency.",
+    )
+    chunk_push: int = Field(
+        default=1,
+        ge=1,
+        le=12,
+        description="The same for pushed speech; 1 shows the first frame soonest.",
+    )
+    chunk_file: int = Field(
+        default=4,
+        ge=1,
+        le=12,
+        description="The same for files, whose latency nobody sees: longer ones take less time.",
+    )
+    tier: Literal["auto", "full", "lean", "sparse", "still"] = Field(
+        default="auto",
+        description="Effort: auto makes less while the computer is short of time. full, lean "
+        "(fewer steps, smaller picture), sparse (every second picture), still (four a second).",
+    )
+
+
+class SteeringSection(Section):
+    """What is asked of the face from the start; `rest-bridge ctl expression` changes it live."""
+
+    expression: str = Field(
+        default="",
+        description="Like happy, happy=0.6 or happy=0.5,brow=-0.3: neutral, happy, sad, angry, "
+        "surprised and smile from 0 to 1, brow from -1 (frown) to 1 (raised). Empty: neutral.",
+    )
+    gaze: str = Field(
+        default="",
+        description="Where the eyes look, x,y from -1 to 1, x to the picture's right, y up; 0,0 is "
+        "at the viewer. Empty: they wander.",
+    )
+    head_motion: float = Field(
+        default=1.0, ge=0, le=2, description="Amount of head motion: 0 still, 1 normal, 2 vivid."
+    )
+    blink_rate: float = Field(
+        default=1.0, ge=0, le=3, description="Blinks as a multiple of the usual rate; 0 never."
     )
 
 
@@ -283,7 +332,8 @@ class Config(Section):
         camera: virtual camera.
         recording: file out.
         voice_out: delayed voice.
-        generator: seed, steps, chunk.
+        generator: seed, steps, chunks, tier.
+        steering: expression, gaze, head motion, blinks.
         logging: level and file.
     """
 
@@ -297,6 +347,7 @@ class Config(Section):
     recording: RecordingSection = RecordingSection()
     voice_out: VoiceOutSection = VoiceOutSection()
     generator: GeneratorSection = GeneratorSection()
+    steering: SteeringSection = SteeringSection()
     logging: LoggingSection = LoggingSection()
 
 

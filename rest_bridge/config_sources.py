@@ -80,6 +80,27 @@ def load_config(
     return LoadedConfig(config=_validated(values, origins), origins=origins, path=path)
 
 
+def changed(config: Config, changes: Mapping[str, Any], where: str) -> Config:
+    """Return a configuration with other values for some keys.
+
+    Args:
+        config: so far.
+        changes: "section.key" -> value.
+        where: who asks for it, in words, for errors.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is not allowed.
+    """
+    for key in changes:
+        check_key(key, where)
+    values = {
+        f"{section}.{key}": value
+        for section, content in config.model_dump().items()
+        for key, value in content.items()
+    }
+    return _validated({**values, **changes}, dict.fromkeys([*values, *changes], where))
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """Parse one TOML file without checking its keys.
 

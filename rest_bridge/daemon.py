@@ -18,34 +18,39 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rest_bridge.clock import MediaClock
 from rest_bridge.config import Config
 from rest_bridge.errors import SinkError
 from rest_bridge.graph import Closable, Graph, Outlet, build_graph
 from rest_bridge.handoff import FrameQueue, SampleRing
+from rest_bridge.latency import breakdown
 from rest_bridge.listener import Listener
+from rest_bridge.outputs import CLOSE_S, Outputs
 from rest_bridge.presenter import Presenter
-from rest_bridge.sinks.sink import SinkRunner
 from rest_bridge.speech_track import SpeechTrack
 from rest_bridge.status import Outcome, Phase, Status
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, Frame, FrameFormat, VoiceChunk
+from rest_bridge.studio import Studio
+from rest_bridge.tiers import TIER_NAMES
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, Frame, FrameFormat
+from rest_bridge.wishes import steering_facts
 from rest_bridge.worker import Worker
+
+if TYPE_CHECKING:
+    from rest_bridge.sinks.control import Operation
 
 __all__ = ["Daemon", "Outcome", "Status", "run_daemon"]
 
 _RING_SAMPLES: Final = 4 * VOICE_RATE_HZ
 _POLL_S: Final = 0.25
 _TICK_S: Final = 0.05
-_CLOSE_S: Final = 1.2
-"""What an output may take to finish its file; the whole end stays under two seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 class Daemon:
-    """Runs one graph once. Also what control clients may steer (`sinks.control.ControlTarget`)."""
+    """Runs one graph once. What may be changed meanwhile is its `studio`'s business."""
 
     def __init__(
         self,
@@ -76,7 +81,6 @@ class Daemon:
         self._required_failed = False
         self._error: BaseException | None = None
         self._threads: list[threading.Thread] = []
-        self._runners: list[SinkRunner] = []
         self._control: Closable | None = None
         self._presenter: Presenter | None = None
         self._activity = "idle"
@@ -99,6 +103,8 @@ class Daemon:
             jump=self._jump,
             advance_samples=lambda: self._worker.advance_samples,
         )
+        self._outputs = Outputs(graph.metrics, on_failure=self._lose)
+        self.studio = Studio(graph, self._worker, self._listener, self._outputs)
 
     def run(self) -> Outcome:
         """Run until the voice or the time is over, a signal comes, or something required fails.
@@ -135,26 +141,40 @@ class Daemon:
             presented=self._graph.metrics.counter("presented"),
             repeated=self._graph.metrics.counter("repeated"),
             dropped_samples=self._ring.num_dropped,
-            sinks=tuple(runner.status for runner in self._runners),
+            sinks=self._outputs.statuses(),
+            tier=self._worker.tier,
+            avatar=self.studio.avatar,
+            stages=breakdown(self._graph.metrics),
         )
 
     def status(self) -> Mapping[str, Any]:
-        """Return `snapshot` as numbers and texts, for a control client."""
-        return asdict(self.snapshot()) | {"muted": self._listener.muted}
-
-    def set_muted(self, muted: bool) -> None:
-        """Let the face hear silence, or the source again."""
-        self._listener.muted = muted
-        if self._presenter is not None:
-            self._presenter.activity_override = "muted" if muted else None
-
-    def avatars(self) -> Sequence[Mapping[str, Any]]:
-        """Return the avatars at hand."""
-        return self._graph.avatars()
+        """Return `snapshot` and what was asked of the face, for a control client."""
+        source = self._listener.source
+        return {
+            **asdict(self.snapshot()),
+            **self.studio.hush.as_dict(self._graph.clock.now_ns()),
+            "source": source.name if source is not None else "",
+            "outputs": self._outputs.as_dicts(),
+            "steering": steering_facts(self.studio.wish()),
+            "tiers": {name: self._graph.metrics.counter(f"tier.{name}") for name in TIER_NAMES},
+        }
 
     def stop(self) -> None:
         """End soon, as Ctrl-C does."""
         self._interrupt()
+
+    def operations(self) -> Mapping[str, "Operation"]:
+        """Return what control clients may ask for."""
+        from rest_bridge.operations import operations_of
+
+        return operations_of(
+            self.studio, status=self.status, settings=self._graph.settings, stop=self.stop
+        )
+
+    def _statistics(self) -> Mapping[str, Any]:
+        """Return what subscribers of the control socket get."""
+        status = asdict(self.snapshot())
+        return {key: value for key, value in status.items() if key != "sinks"}
 
     def _phase(self) -> Phase:
         if self._ending:
@@ -171,6 +191,7 @@ class Daemon:
         due_s = self._began_s + 1.0
         while not self._done.wait(_TICK_S) and not self._stop.is_set():
             self._tell()
+            self.studio.apply_hush()  # a key that is held runs out by itself
             now_s = time.monotonic()
             if now_s >= due_s:
                 due_s = max(due_s + 1.0, now_s)
@@ -202,13 +223,13 @@ class Daemon:
         closers: list[Callable[[], object]] = [
             part.close for part in (self._listener, self._control) if part is not None
         ]
-        closers += [partial(runner.close, _CLOSE_S) for runner in self._runners]
+        closers += self._outputs.closers()
         self._join("presenter")
         # All at once: one that hangs must not take the others' time.
         helpers = [threading.Thread(target=close, daemon=True) for close in closers]
         for helper in helpers:
             helper.start()
-        _join_all(helpers, _CLOSE_S + 0.4)
+        _join_all(helpers, CLOSE_S + 0.4)
         # One of these may still be loading; it holds nothing that matters.
         _join_all(list(self._threads), 0.3)
         self._tell()
@@ -247,9 +268,8 @@ class Daemon:
             return
         height, width = still.shape[:2]
         fmt = FrameFormat(width, height, graph.fps)
-        outlets = graph.outlets()
-        for outlet in outlets:
-            self._runners.append(SinkRunner(outlet.sink, fmt, on_failure=self._lose(outlet)))
+        outlets = list(graph.outlets())
+        openers = self._outputs.begin(fmt, outlets)
         presenter = Presenter(
             self._queue,
             self._ring,
@@ -261,47 +281,38 @@ class Daemon:
             metrics=graph.metrics,
             stream_id=secrets.token_hex(8),
             num_frames=self._num_frames,
-            offer_voice=self._offer_voice,
+            offer_voice=self._outputs.hear,
             track=self._track,
         )
         self._presenter = presenter
-        self.set_muted(self._listener.muted)
+        self.studio.join(presenter)
         self._worker.join(presenter)
-        for outlet, runner in zip(outlets, self._runners, strict=True):
-            self._spawn(f"open-{outlet.sink.name}", partial(self._open, outlet, runner))
+        for outlet, opener in zip(outlets, openers, strict=True):
+            self._spawn(f"open-{outlet.key}", partial(self._open, outlet, opener))
         if graph.control is not None:
-            self._control = graph.control(self)
+            self._control = graph.control(self.operations(), self._statistics)
         self._spawn("presenter", lambda: self._present(presenter))
 
-    def _open(self, outlet: Outlet, runner: SinkRunner) -> None:
+    def _open(self, outlet: Outlet, opener: Callable[[], str]) -> None:
         try:
-            if not runner.start():
-                return
+            sentence = opener()
         except SinkError as error:
             if outlet.required:
                 raise
             self._failures.append(str(error))
             self._messages.append(f"{error} Everything else goes on.")
             return
-        if outlet.opened is not None:
-            self._messages.append(outlet.opened())
+        if sentence:
+            self._messages.append(sentence)
 
-    def _lose(self, outlet: Outlet) -> Callable[[str, SinkError], None]:
-        def report(name: str, error: SinkError) -> None:
-            self._failures.append(str(error))
-            self._required_failed |= outlet.required
-            self._messages.append(f"The output {name} has stopped: {error}")
-
-        return report
+    def _lose(self, outlet: Outlet, error: SinkError) -> None:
+        self._failures.append(str(error))
+        self._required_failed |= outlet.required
+        self._messages.append(f"The output {outlet.sink.name} has stopped: {error}")
 
     def _offer(self, frame: Frame) -> None:
         self._activity = frame.rig.activity
-        for runner in self._runners:
-            runner.offer(frame)
-
-    def _offer_voice(self, voice: VoiceChunk, due_ns: int) -> None:
-        for runner in self._runners:
-            runner.hear(voice, due_ns)
+        self._outputs.offer(frame)
 
     def _jump(self, chunk: AudioChunk) -> None:
         if self._presenter is not None:

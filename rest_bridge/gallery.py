@@ -124,6 +124,12 @@ def built_in_faces() -> dict[str, BuiltInFace]:
     return faces
 
 
+def face_name(choice: str) -> str:
+    """Return the built-in face that a choice means where it means the default one, else itself."""
+    faces = built_in_faces()
+    return _default_name(faces) if faces and choice in ("", DEFAULT_FACE) else choice
+
+
 def built_in_voice() -> Path:
     """Return the spoken text that came with rest_bridge.
 

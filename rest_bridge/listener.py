@@ -95,9 +95,8 @@ class Listener:
                 graph.metrics.count("source_timeouts")
                 continue
             except SourceClosed:
-                if self._closed or not self._endless:
+                if self._closed or not self._goes_on():
                     break
-                self._go_silent()
                 continue
             self._write(chunk)
         self._ring.close()
@@ -160,15 +159,18 @@ class Listener:
             heard_ns = first.captured_ns - self._media.at(0)
             self._offset = round(heard_ns * VOICE_RATE_HZ / NS_PER_S) - end
 
-    def _go_silent(self) -> None:
+    def _goes_on(self) -> bool:
+        """Say whether something is heard after a source's end; silence follows one taken over."""
         from rest_bridge.audio.silence import SilenceSource
 
-        silence = SilenceSource(self._graph.clock)
         with self._lock:
-            if self._waiting is not None or self._closed:
-                return
-            self._source = silence
+            if self._waiting is not None:
+                return True
+            if not self._endless:
+                return False
+            silence = self._source = SilenceSource(self._graph.clock)
         self._join(silence.read(_READ_SAMPLES, _POLL_S))
+        return True
 
     def _write(self, chunk: AudioChunk) -> None:
         if self._offset:

@@ -5,12 +5,15 @@ those that open outputs. Imports of OpenCV and ONNX Runtime happen here, in thos
 """
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rest_bridge.config import Config
+from rest_bridge.config import AvatarSection, Config
+from rest_bridge.config_sources import changed
+from rest_bridge.errors import AvatarError
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.metrics import Metrics
 from rest_bridge.pipeline import Pipeline
@@ -19,6 +22,28 @@ from rest_bridge.types import ByteArray
 if TYPE_CHECKING:
     from rest_bridge.avatar import Avatar
     from rest_bridge.gallery import Progress
+    from rest_bridge.stages import Stages
+
+Mode = Literal["live", "push", "file"]
+"""How the voice comes, which decides how long its chunks are."""
+
+
+def voice_mode(config: Config) -> Mode:
+    """Return how the voice of a configuration comes."""
+    if config.audio.source == "push":
+        return "push"
+    return "file" if voice_is_file(config) else "live"
+
+
+def voice_is_file(config: Config) -> bool:
+    """Say whether the voice comes from a file."""
+    return Path(config.audio.source).expanduser().is_file()
+
+
+def chunk_of(config: Config, mode: Mode) -> int:
+    """Return how many latent frames are generated together."""
+    section = config.generator
+    return section.chunk or int(getattr(section, f"chunk_{mode}"))
 
 
 class Loader:
@@ -36,6 +61,7 @@ class Loader:
         self._config = config
         self._lock = threading.Lock()
         self._avatar: Avatar | None = None
+        self._stages: Stages | None = None
         self.package = ModelPackage.load(
             Path(config.model.package).expanduser() if config.model.package else None
         )
@@ -59,14 +85,21 @@ class Loader:
         """Return the portrait at the output's size."""
         return portrait_at(self.avatar(), self._config.output.size)
 
-    def pipeline(self, metrics: Metrics) -> Pipeline:
-        """Load the generator; its stages are timed in `metrics`."""
+    def pipeline(self, metrics: Metrics, mode: Mode | None = None) -> Pipeline:
+        """Load the generator; its stages are timed in `metrics`.
+
+        Args:
+            metrics: where.
+            mode: how the voice comes; as configured if None.
+        """
         from rest_bridge.inference.session import import_onnxruntime
         from rest_bridge.stages import load_stages
+        from rest_bridge.wishes import steering_of
 
+        wish = steering_of(self._config.steering)
         import_onnxruntime()  # while another thread still loads the avatar
         section = self._config.generator
-        stages = load_stages(
+        self._stages = load_stages(
             self.package,
             self.avatar(),
             size_px=self._config.output.size,
@@ -75,12 +108,53 @@ class Loader:
             threads=self._config.model.threads,
             provider=self._config.model.provider,
         )
-        return Pipeline(
-            stages,
+        pipeline = Pipeline(
+            self._stages,
             fps=self._config.output.fps,
             seed=section.seed,
-            chunk_latents=section.chunk,
+            chunk_latents=chunk_of(self._config, mode or voice_mode(self._config)),
             metrics=metrics,
+        )
+        pipeline.steer(wish)
+        return pipeline
+
+    def stages(self, choice: str, options: Mapping[str, Any], progress: "Progress") -> "Stages":
+        """Load another face beside the present one; the networks are shared.
+
+        Args:
+            choice: built-in face, picture or avatar file.
+            options: other keys of the section `avatar`.
+            progress: told how far an import is.
+
+        Returns:
+            Its parts, for the full tier.
+
+        Raises:
+            AvatarError: it cannot be used, or the generator is not loaded yet.
+            ConfigError: an option is not allowed.
+        """
+        from rest_bridge.stages import with_avatar
+
+        if self._stages is None:
+            raise AvatarError("The model is still being loaded; try again.")
+        avatar = self._load(choice, options, progress)
+        return with_avatar(self._stages, self.package, avatar, size_px=self._config.output.size)
+
+    def prepare(self, choice: str, options: Mapping[str, Any], progress: "Progress") -> str:
+        """Import a picture into the cache; return the hash that names it in frames."""
+        from rest_bridge.stages import avatar_id
+
+        return avatar_id(self._load(choice, options, progress))
+
+    def _load(self, choice: str, options: Mapping[str, Any], progress: "Progress") -> "Avatar":
+        from rest_bridge.gallery import ImportOptions, load_avatar
+
+        # Options of the face before say nothing of this one: its landmarks are not these.
+        fresh = self._config.model_copy(update={"avatar": AvatarSection()})
+        keys = {f"avatar.{key}": value for key, value in options.items()}
+        section = changed(fresh, {**keys, "avatar.picture": choice}, "the request").avatar
+        return load_avatar(
+            choice, self.package, options=ImportOptions.of(section), progress=progress
         )
 
 

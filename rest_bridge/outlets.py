@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rest_bridge import __version__
 from rest_bridge.config import Config
+from rest_bridge.config_sources import changed
 from rest_bridge.endpoint import Security
-from rest_bridge.loader import Loader
+from rest_bridge.errors import ConfigError
+from rest_bridge.loader import Loader, voice_is_file
 from rest_bridge.metrics import Metrics
+from rest_bridge.tiers import TIER_NAMES
 from rest_bridge.types import FrameSink
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ def _provenance(config: Config, loader: Loader) -> "Provenance":
     return Provenance(
         model_id=loader.package.name,
         avatar_id=hashlib.sha256(loader.avatar().picture.tobytes()).hexdigest()[:16],
-        tier=f"{config.output.size}px",
+        tier="full",
         server=f"rest_bridge {__version__}",
     )
 
@@ -44,6 +47,7 @@ def _stats(metrics: Metrics) -> Mapping[str, Any]:
         "latency_p50_ms": round(latency.p50_ms, 1),
         "latency_p95_ms": round(latency.p95_ms, 1),
         "late": metrics.counter("late_frames"),
+        "tiers": {name: metrics.counter(f"tier.{name}") for name in TIER_NAMES},
     }
 
 
@@ -122,6 +126,7 @@ def _camera(config: Config, _loader: Loader, _metrics: Metrics) -> Made:
         fps=section.fps,
         background=section.background,
         fit=section.fit,
+        mirror=section.mirror,
     )
     return sink, lambda: f"Camera: {sink.name}"
 
@@ -136,6 +141,49 @@ OUTLETS: Final[dict[str, Callable[[Config, Loader, Metrics], Made]]] = {
 """How each output is made from the configuration."""
 
 
+_SWITCHES: Final = {
+    "zeromq": "endpoints.enabled",
+    "preview": "preview.enabled",
+    "camera": "camera.enabled",
+}
+_SECTIONS: Final = {
+    "zeromq": "endpoints",
+    "preview": "preview",
+    "recording": "recording",
+    "camera": "camera",
+    "voice_out": "voice_out",
+}
+_NEEDED: Final = {"recording": "path", "voice_out": "device"}
+
+
+def settings_of(config: Config, key: str) -> dict[str, Any]:
+    """Return what an output is made from: the keys of its section."""
+    return dict(getattr(config, _SECTIONS[key]).model_dump())
+
+
+def with_output(config: Config, key: str, options: Mapping[str, Any]) -> Config:
+    """Return the configuration in which an output is wanted.
+
+    Args:
+        config: so far.
+        key: the output.
+        options: other keys of its section.
+
+    Raises:
+        ConfigError: there is no such output, or an option is not allowed or missing.
+    """
+    if key not in OUTLETS:
+        raise ConfigError(f'There is no output "{key[:40]}"; there is {", ".join(OUTLETS)}.')
+    changes = {f"{_SECTIONS[key]}.{name}": value for name, value in options.items()}
+    if key in _SWITCHES:
+        changes[_SWITCHES[key]] = True
+    wanted = changed(config, changes, "the request")
+    needed = _NEEDED.get(key)
+    if needed is not None and not settings_of(wanted, key)[needed]:
+        raise ConfigError(f'The output {key} needs "{needed}".')
+    return wanted
+
+
 def _open_browser(url: str) -> None:
     """Open a page where there is somebody to see it; never fails."""
     import webbrowser
@@ -146,8 +194,3 @@ def _open_browser(url: str) -> None:
         return  # webbrowser would start a text browser in our terminal
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(url)
-
-
-def voice_is_file(config: Config) -> bool:
-    """Say whether the voice comes from a file."""
-    return Path(config.audio.source).expanduser().is_file()

@@ -20,6 +20,7 @@ import numpy as np
 from rest_bridge.barge_in import FADE_SAMPLES, BargeIn
 from rest_bridge.clock import NS_PER_S, Clock, MediaClock
 from rest_bridge.handoff import FrameQueue, SampleRing
+from rest_bridge.latency import record as record_latency
 from rest_bridge.metrics import Metrics
 from rest_bridge.rig import RIG_NAMES, VISEME_NAMES
 from rest_bridge.speech_track import SpeechTrack
@@ -96,6 +97,7 @@ class Presenter:
             0.0,
             "idle",
         )
+        self._made_by = ("", "")  # tier and avatar of the picture
         self._track = track or SpeechTrack()
         self._barge_in = BargeIn()
         self._epoch = 0
@@ -252,9 +254,10 @@ class Presenter:
         now_ns = self._clock.now_ns()
         if frame is not None:
             self._picture, self._rig = frame.rgba, frame.rig
+            self._made_by = (frame.tier, frame.avatar_id)
             samples, captured_ns = frame.voice.samples, frame.captured_ns
             if not frame.repeated:
-                self._metrics.timer("latency").record(now_ns - captured_ns)
+                record_latency(self._metrics, frame, now_ns)
         elif voice_index >= 0:
             assert self._source is not None, "a voice index means an attached voice"
             first = self._source[0] + voice_index * self._samples
@@ -284,6 +287,9 @@ class Presenter:
                 stream_id=self._stream_id,
                 epoch=self._epoch,
                 repeated=repeated and voice_index >= 0,
+                tier=self._made_by[0],
+                avatar_id=self._made_by[1],
+                presented_ns=now_ns,
                 due_ns=due_ns,
                 events=events,
             )

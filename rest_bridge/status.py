@@ -1,8 +1,10 @@
 """What the daemon says of itself while it runs and when it has ended."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from rest_bridge.metrics import Summary
 from rest_bridge.sinks.sink import SinkStatus
 
 Phase = Literal["loading", "live", "ending"]
@@ -23,6 +25,9 @@ class Status:
         repeated: frames whose picture was not in time and repeats the one before.
         dropped_samples: voice that was lost because the generator could not keep up.
         sinks: the outputs.
+        tier: how much is made (`tiers.TIERS`).
+        avatar: what the face in use was asked for by.
+        stages: where the latency goes, by stage and outlet (`latency.STAGES`).
     """
 
     elapsed_s: float
@@ -35,6 +40,9 @@ class Status:
     repeated: int
     dropped_samples: int
     sinks: tuple[SinkStatus, ...]
+    tier: str = "full"
+    avatar: str = ""
+    stages: Mapping[str, Summary] = field(default_factory=dict[str, Summary])
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ class Worker:
         self._governor = graph.governor()
         self._ladder: Ladder | None = None
         self._changes: deque[tuple[Callable[[Pipeline], None], threading.Event]] = deque()
+        self.resting = False
+        """Whether the pipeline was last asked to rest."""
         self.ready = threading.Event()
         """Set once the model is loaded and warm."""
         self.advance_samples = 0

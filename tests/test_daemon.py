@@ -189,7 +189,7 @@ def test_control_client_can_mute_ask_and_stop():
     def steer() -> None:
         while not any(f.rig.activity == "speaking" for f in sink.frames):
             time.sleep(0.01)
-        daemon.set_muted(True)
+        daemon.studio.hush.mute(True)
         while not (
             sink.frames[-1].rig.activity == "muted" and not sink.frames[-1].voice.samples.any()
         ):

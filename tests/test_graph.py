@@ -121,5 +121,5 @@ def test_browser_that_fails_disturbs_nobody(monkeypatch):
 
 def test_control_clients_see_the_built_in_faces(package_path):
     faces = build_graph(Config()).avatars()
-    assert all({"id", "name", "active"} <= face.keys() for face in faces)
+    assert all({"id", "name"} <= face.keys() for face in faces)
     assert FACES_PATH.is_dir() == bool(faces)

@@ -89,6 +89,7 @@ def main() -> int:
         options["height"],
         background=options["background"],
         fit=options["fit"],
+        mirror=options["mirror"],
     )
     picture = Picture(fitter, planar=planar)
     frames = CameraFrames(Path(options["frames"]), options["frame_width"], options["frame_height"])

@@ -11,7 +11,8 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from rest_bridge.sinks.convert import is_opaque, premultiply
+from rest_bridge.sinks.alpha import premultiply
+from rest_bridge.sinks.convert import is_opaque
 from rest_bridge.types import ByteArray
 
 _MESSAGES: Final = 100

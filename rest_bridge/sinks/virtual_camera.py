@@ -41,6 +41,7 @@ class VirtualCamera:
         fps: of the camera.
         background: behind the face, see `convert.parse_background`.
         fit: how the frame is put into the camera's shape.
+        mirror: swap left and right.
     """
 
     policy: Literal["latest", "every"] = "latest"
@@ -55,6 +56,7 @@ class VirtualCamera:
         fps: int = 30,
         background: str = "#00b140",
         fit: Fit = "contain",
+        mirror: bool = False,
     ) -> None:
         self.name = "virtual camera"
         self._options: dict[str, Any] = {
@@ -65,6 +67,7 @@ class VirtualCamera:
             "fps": fps,
             "background": background,
             "fit": fit,
+            "mirror": mirror,
         }
         self._frames: CameraFrames | None = None
         self._size = (0, 0)

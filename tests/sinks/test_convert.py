@@ -115,3 +115,48 @@ def test_i420_is_bt601_limited_range() -> None:
 def test_bgra_swaps_red_and_blue_only() -> None:
     rgba = noise(3, 5, 4)
     assert np.array_equal(convert.to_bgra(rgba), rgba[:, :, [2, 1, 0, 3]])
+
+
+def test_mirror_swaps_left_and_right_of_the_picture_only(tmp_path) -> None:
+    rgba = noise(48, 48, 4, 5)
+    rgba[..., 3] = 255
+    backdrop = noise(48, 96, 3, 6)
+    path = tmp_path / "backdrop.png"
+    Image.fromarray(backdrop).save(path)
+    plain = convert.FrameFitter(96, 48, background=str(path)).rgb(rgba).copy()
+    mirrored = convert.FrameFitter(96, 48, background=str(path), mirror=True).rgb(rgba)
+    assert np.array_equal(mirrored[:, 24:72], plain[:, 24:72][:, ::-1])
+    assert np.array_equal(mirrored[:, :24], plain[:, :24])
+
+
+def face(colour: tuple[int, int, int], shift: int = 0) -> np.ndarray:
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[...] = (*colour, 255)
+    rgba[20:30, 20 + shift : 44 + shift, :3] = 255  # something that moves
+    return rgba
+
+
+def test_blur_is_made_of_the_picture_and_stands_still_while_the_face_moves() -> None:
+    fitter = convert.FrameFitter(128, 64, background="blur")
+    first = fitter.rgb(face((200, 40, 40))).copy()
+    bar = first[:, :32]
+    assert bar[..., 0].mean() > 2 * bar[..., 1].mean()  # the picture's own red, darker
+    assert bar.max() < 200
+    moved = fitter.rgb(face((200, 40, 40), shift=2))
+    assert np.array_equal(moved[:, :32], bar)
+    assert not np.array_equal(moved, first)
+    other = fitter.rgb(face((40, 40, 200)))
+    assert other[:, :32, 2].mean() > 2 * other[:, :32, 0].mean()
+
+
+def test_blur_behind_a_transparent_picture_takes_its_colours_not_hidden_ones() -> None:
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[..., 1] = 255  # green where nobody sees it
+    rgba[16:48, 16:48] = (180, 60, 60, 255)
+    out = convert.FrameFitter(128, 64, background="blur").rgb(rgba)
+    assert out[:, :32, 0].mean() > 1.5 * out[:, :32, 1].mean()
+
+
+def test_blur_is_for_cameras() -> None:
+    with pytest.raises(ConfigError, match="for cameras"):
+        convert.make_background("blur", 8, 8)

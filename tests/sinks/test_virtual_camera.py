@@ -119,6 +119,38 @@ def test_the_frame_fills_the_camera_where_that_is_asked_for(device: FakeDevice) 
 
 
 @needs_camera
+@pytest.mark.parametrize("size", [(1280, 720), (640, 480), (480, 640)])
+def test_mirrored_face_on_a_blur_of_itself_in_any_size(
+    device: FakeDevice, size: tuple[int, int]
+) -> None:
+    width, height = size
+    sink = VirtualCamera(width=width, height=height, background="blur", mirror=True)
+    sink.open(FORMAT)
+    wait_for(lambda: sink.num_sent > 0)
+    rgba = picture(3)
+    sink.send(make_frame(0, rgba=rgba))
+    sent = sink.num_sent
+    wait_for(lambda: sink.num_sent >= sent + 2)
+    sink.close()
+    last = device.records()[-1]
+    assert (last.width, last.height) == size
+    fitter = FrameFitter(width, height, background="blur", mirror=True)
+    assert last.data.tobytes() == to_i420(fitter.rgb(rgba)).tobytes()
+
+
+@needs_camera
+def test_camera_may_start_and_stop_again_and_again(device: FakeDevice) -> None:
+    for number in range(2):
+        sink = VirtualCamera(device=device.path, width=64, height=64)
+        sink.open(FORMAT)
+        sink.send(make_frame(0, rgba=picture(number)))
+        before = sink.num_sent
+        wait_for(lambda sink=sink, before=before: sink.num_sent > before)
+        sink.close()
+    assert len(device.records()) > 1
+
+
+@needs_camera
 def test_the_first_camera_is_found_without_a_name(device: FakeDevice) -> None:
     sink = VirtualCamera(width=64, height=64)
     sink.open(FORMAT)

@@ -117,7 +117,6 @@ def test_all_outlets_at_once(
     rows = sync.measure(listeners, seconds=SECONDS, extra=[turns, camera])
     for row in rows:
         record_property(f"{row.outlet}, {row.how}", (row.median_ms, row.least_ms, row.most_ms))
-        print(row)
     assert len(rows) == 5
     assert [row for row in rows if not row.ok] == []
     assert min(row.num_pairs for row in rows) >= 5
@@ -194,7 +193,6 @@ def test_a_browser_shows_what_it_plays(pulse: PulseAudio, record_property: Recor
         rows = sync.measure([listener], seconds=SECONDS + 8)
     finally:
         listener.close()
-    print(rows)
     record_property("preview", (rows[0].median_ms, rows[0].least_ms, rows[0].most_ms))
     assert rows[0].num_pairs >= 5
     assert rows[0].ok, rows

@@ -51,8 +51,9 @@ class Chromium:
         )
         binary = find_chromium()
         assert binary is not None
+        flags = [*_FLAGS, f"--user-data-dir={self._folder.name}"]
         self.process = subprocess.Popen(
-            [binary, *_FLAGS, *["--mute-audio"] * mute, f"--user-data-dir={self._folder.name}", "about:blank"],
+            [binary, *flags, *["--mute-audio"] * mute, "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -1,0 +1,27 @@
+"""`python -m tests.soak hours [N]`, `python -m tests.soak live [--minutes M]`."""
+
+import argparse
+import sys
+
+
+def main() -> int:
+    """Run one of the soak tests; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    hours = kinds.add_parser("hours", help="eight hours of stream by virtual time")
+    hours.add_argument("hours", type=int, nargs="?", default=8)
+    live = kinds.add_parser("live", help="thirty minutes with real devices that fail")
+    live.add_argument("--minutes", type=float, default=30.0)
+    live.add_argument("--face", action="store_true", help="the real generator, not a flash")
+    given = parser.parse_args()
+    if given.kind == "hours":
+        from tests.soak import hours as soak_hours
+
+        return soak_hours.main(given.hours)
+    from tests.soak import live as soak_live
+
+    return soak_live.main(given.minutes, face=given.face)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -24,6 +24,8 @@ _CLOSED_GAP: Final = 0.1
 """Lips nearer than this (eye distances) count as closed: the landmarks are no better."""
 _SURELY_OPEN: Final = 0.14
 """Between the two the picture decides: teeth or darkness show, or only a line."""
+_INSIDE: Final = 0.35
+"""How unlike the lips (0 as they are, 1 half as bright or colourless) the mouth's inside is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,14 @@ def lip_curves(
         curves.append((weights @ powers).astype(np.float32))
     upper, lower = curves
     gap = float(np.max((lower - upper)[8:-8]))
-    wide = gap >= _SURELY_OPEN * eye_distance
-    if wide or (gap >= _CLOSED_GAP * eye_distance and _shows_inside(picture, axes, upper, lower)):
-        return LipCurves(axes, upper, np.maximum(lower, upper), gap)
+    is_open = gap >= _SURELY_OPEN * eye_distance or (
+        gap >= _CLOSED_GAP * eye_distance and _shows_inside(picture, axes, upper, lower)
+    )
+    if is_open:
+        if not split_line:
+            upper, lower = _tightened(picture, axes, upper, lower, eye_distance)
+        lower = np.maximum(lower, upper)
+        return LipCurves(axes, upper, lower, float(np.max((lower - upper)[8:-8])))
     line = _darkest_path(picture, axes, (upper + lower) / 2, 0.05 * eye_distance)
     if not split_line:
         line = line + np.float32(0.012 * eye_distance) * (1 - s**2)
@@ -130,6 +137,49 @@ def _shows_inside(picture: ByteArray, axes: Axes, upper: Array, lower: Array) ->
     brightness = float(middle.mean() / max(float(lips.mean()), 1.0))
     pale = float(np.ptp(middle) / max(float(np.ptp(lips)), 1.0))
     return brightness < 0.62 or (brightness > 1.1 and pale < 0.75)
+
+
+def _tightened(
+    picture: ByteArray, axes: Axes, upper: Array, lower: Array, eye_distance: float
+) -> tuple[Array, Array]:
+    """Draw the contours of an open mouth to where its dark or its teeth begin.
+
+    The landmarks stand on the lips' red; what is cut there moves with the teeth.
+    """
+    s = np.linspace(-1, 1, len(upper), dtype=np.float32)
+    reach = 0.04 * eye_distance
+    rows = 41
+    share = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
+    heights = (upper - reach) + share * (lower - upper + 2 * reach)
+    local = np.stack(np.broadcast_arrays(s[None], heights), -1)
+    colours = sample_picture(picture[..., :3], axes.canvas(local))
+    lips = np.median(np.concatenate([colours[:4, 8:-8], colours[-4:, 8:-8]]).reshape(-1, 3), 0)
+    dark = 2 * (1 - colours.mean(-1) / max(float(lips.mean()), 1.0))
+    chroma = np.ptp(colours, axis=-1) / np.maximum(colours.max(-1), 1)
+    pale = 1.5 * (1 - chroma / max(float(np.ptp(lips) / max(lips.max(), 1)), 0.05))
+    inside = np.maximum(dark, np.where(colours.mean(-1) > 0.6 * lips.mean(), pale, 0))
+    inside = cv2.GaussianBlur(inside.astype(np.float32), (3, 3), 0)
+    edges: list[tuple[int, float, float]] = []
+    for column in range(4, len(s) - 4):
+        peak = int(inside[6:-6, column].argmax()) + 6
+        limit = max(0.5 * float(inside[peak, column]), _INSIDE)
+        if inside[peak, column] < limit:
+            continue
+        start, stop = peak, peak
+        while start > 0 and inside[start - 1, column] >= limit:
+            start -= 1
+        while stop < rows - 1 and inside[stop + 1, column] >= limit:
+            stop += 1
+        edges.append((column, float(heights[start, column]), float(heights[stop, column])))
+    if len(edges) < 12:
+        return upper, lower
+    found = np.array(edges)
+    at = s[found[:, 0].astype(np.int64)].astype(np.float64)
+    bow = np.stack([(1 - at**2) * at**k for k in range(3)], 1)
+    powers = np.stack([(1 - s**2) * s**k for k in range(3)])
+    curves = [np.linalg.lstsq(bow, found[:, k], rcond=None)[0] @ powers for k in (1, 2)]
+    new_upper, new_lower = (curve.astype(np.float32) for curve in curves)
+    return np.maximum(new_upper, upper - reach), np.minimum(new_lower, lower + reach)
 
 
 def _darkest_path(picture: ByteArray, axes: Axes, guess: Array, reach: float) -> Array:

@@ -23,7 +23,6 @@ from rest_bridge.training.checkpoint import Ema, load_checkpoint, load_weights, 
 from rest_bridge.training.curve import LossCurve
 from rest_bridge.training.ranks import Ranks, device
 from rest_bridge.training.settings import StageSettings
-from rest_bridge.training.speech_data import Batch
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class Learner(Protocol):
         """Return the optimiser's groups: {"params": [...], "share": of the learning rate}."""
         ...
 
-    def losses(self, batch: Batch, chance: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, batch: Any, chance: torch.Generator) -> dict[str, Tensor]:
         """Return the weighted losses of a batch; their sum is minimised."""
         ...
 
@@ -57,7 +56,7 @@ class Loop:
     def __init__(
         self,
         learner: Learner,
-        batch_at: Callable[[int], Batch],
+        batch_at: Callable[[int], Any],
         settings: StageSettings,
         out: Path,
         *,
@@ -68,7 +67,7 @@ class Loop:
 
         Args:
             learner: what to learn.
-            batch_at: micro-batch by its number, the same at each call.
+            batch_at: micro-batch by its number, the same at each call; what the learner takes.
             settings: of the stage.
             out: checkpoint to write and to resume from.
             seed: of all chance.

@@ -34,7 +34,7 @@ class _Utterance:
     """One utterance; positions count samples at the media rate from its first one."""
 
     name: str
-    waiting_since_ns: int | None
+    waiting_since_ns: int | None = None
     pieces: deque[FloatArray] = field(default_factory=deque[FloatArray])
     marks: deque[tuple[int, str]] = field(default_factory=deque[tuple[int, str]])
     num_queued: int = 0
@@ -148,13 +148,15 @@ class SpeechQueue:
         """Append a message to its utterance, after flushing everything if it says so."""
         if message.flush:
             self.flush()
+        if not (len(message.samples) or message.last or message.begin or message.marks):
+            return
         with self._lock:
             utterance = self._find(message)
             if utterance is None:
                 self.num_dropped += 1
                 return
             before = utterance.num_queued
-            if utterance.waiting_since_ns is None and utterance.dry_since_ns is not None:
+            if utterance.waiting_since_ns is None and len(message.samples):
                 utterance.waiting_since_ns = self._clock.now_ns()
             utterance.append(message)
             self._num_queued += utterance.num_queued - before
@@ -247,6 +249,7 @@ class SpeechQueue:
             if utterance.ended or (not utterance.name and position < len(out)):
                 self._end(events, position, interrupted=False)
             elif position < len(out):
+                utterance.waiting_since_ns = None
                 self.num_underruns += 1
                 utterance.dry_since_ns = self._clock.now_ns()
                 events.append(_event("underrun", utterance, position))
@@ -256,11 +259,13 @@ class SpeechQueue:
         return spoken
 
     def _give_up(self, events: list[StreamEvent]) -> None:
-        """End an utterance that has been dry for too long."""
+        """End an utterance that has been dry, or was only opened, for too long."""
         first = self._utterances[0] if self._utterances else None
-        if first is None or first.dry_since_ns is None or first.pieces:
+        if first is None or first.pieces or first.ended:
             return
-        if self._clock.now_ns() - first.dry_since_ns >= self._dry_end_ns:
+        if first.dry_since_ns is None:  # it is the first one's turn, and nothing of it has come
+            first.dry_since_ns = None if first.started else self._clock.now_ns()
+        elif self._clock.now_ns() - first.dry_since_ns >= self._dry_end_ns:
             self._end(events, 0, interrupted=True)
 
     def _end(self, events: list[StreamEvent], offset: int, *, interrupted: bool) -> None:
@@ -296,7 +301,7 @@ class SpeechQueue:
             self._closed.pop(name, None)
         if name in self._closed or len(self._utterances) >= MAX_UTTERANCES:
             return None
-        self._utterances.append(_Utterance(name, self._clock.now_ns()))
+        self._utterances.append(_Utterance(name))
         return self._utterances[-1]
 
     def _is_ready(self, utterance: _Utterance, hold: int) -> bool:

@@ -246,6 +246,24 @@ def test_flush_without_samples_is_silence() -> None:
     queue.put(message(1.0))
     queue.put(message(0.0, flush=True))
     assert not listener.take(3).any()
+    queue.put(message(0.2, utterance="next", last=True))
+    assert listener.take().all()
+
+
+def test_an_utterance_that_is_only_opened_keeps_its_turn_for_a_while() -> None:
+    queue, clock, listener = make_queue()
+    queue.put(message(0.0, utterance="a", begin=True))
+    queue.put(message(0.2, utterance="b", last=True))
+    assert not listener.take(3).any()
+    clock._now_ns += int(DRY_END_S * 1e9)
+    listener.take(1)
+    assert listener.take().all()
+    assert [event[:2] for event in listener.events] == [("finished", "a"), ("started", "b")]
+    queue.put(message(0.0, utterance="c", begin=True))
+    listener.take(5)
+    queue.put(message(0.1, utterance="c", last=True))
+    assert np.count_nonzero(listener.take(4)) == 4800
+    assert [event[:2] for event in listener.events[-2:]] == [("started", "c"), ("finished", "c")]
 
 
 def test_more_utterances_than_can_wait_are_dropped_and_counted() -> None:

@@ -28,6 +28,7 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "landmarks": (f"{_TRAINING}.landmarks", "landmarks"),
         "refine": (f"{_TRAINING}.landmark_refiner",),
         "base-flows": (f"{_TRAINING}.base_flows",),
+        "render-speed": (f"{_TRAINING}.render_speed",),
         "speech-data": (_TRAINING, "speech-data"),
         "vae": (f"{_TRAINING}.vae",),
         "speech": (_TRAINING, "speech"),
@@ -36,6 +37,7 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "asd": (_TRAINING, "asd"),
         "distill": (_TRAINING, "distill"),
         "all": (_TRAINING, "all"),
+        "sync-expert": (f"{_TRAINING}.evaluation.sync_training",),
     },
     "export": {
         "landmarks": (f"{_TRAINING}.landmarks", "export"),
@@ -45,7 +47,7 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "evaluate": {
         "landmarks": (f"{_TRAINING}.landmarks_eval",),
         "motion": (_TRAINING, "evaluate-motion"),
-        "pictures": (f"{_TRAINING}.evaluate",),
+        "product": (f"{_TRAINING}.evaluate",),
     },
 }
 """Command -> stage, in the order in which they build on one another -> module and its words."""
@@ -57,8 +59,14 @@ def train(context: typer.Context) -> int:
 
 
 def evaluate(context: typer.Context) -> int:
-    """Measure on held-out talkers and faces: rest-bridge evaluate WHAT ... (extra `train`)."""
-    return _hand_on("evaluate", context.args)
+    """Measure on held-out talkers and faces: rest-bridge evaluate [WHAT] ... (extra `train`).
+
+    Without a name it is the whole product: rest-bridge evaluate --assets DATA --out DIR --quick
+    """
+    words = context.args
+    if words and words[0].startswith("--") and words[0] != "--help":
+        words = ["product", *words]
+    return _hand_on("evaluate", words)
 
 
 def export(context: typer.Context) -> int:

@@ -7,6 +7,7 @@ Shape letters: T latent frames, S output pixels, G cells of the correction.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -43,7 +44,7 @@ class FaceDecoder:
                 `decoder.onnx`, where it has one, corrects the base flow.
             avatar: whom to draw.
             size_px: width and height of the frames, 64 to 2160.
-            flow_decoder: to be used instead of the package's.
+            flow_decoder: to be used instead of the package's, with its refined head.
 
         Raises:
             AvatarError: the size is outside the allowed range.
@@ -54,11 +55,13 @@ class FaceDecoder:
                 f"{MIN_SIZE_PX} to {MAX_SIZE_PX}."
             )
         self.size_px = size_px
-        self._compositor = Compositor(avatar, size_px)
         self._space = LatentSpace(package)
         if flow_decoder is None and package.has("decoder.onnx"):
             flow_decoder = FlowDecoder(package, avatar)
         self._flow_decoder = flow_decoder
+        if flow_decoder is not None and flow_decoder.head is not None:
+            avatar = replace(avatar, head=flow_decoder.head)
+        self._compositor = Compositor(avatar, size_px)
 
     def render(self, rig: FloatArray) -> ByteArray:
         """Draw one frame.

@@ -5,11 +5,14 @@ Place in the flow: training, and video-driven use of the encoder; at run time on
 
 A latent frame [16, 4, 4] stands for two video frames at 25 fps: 128 px -> 4 cells, a stride of
 32x32x2. It holds motion only: appearance reaches the output through the reference's own pixels,
-moved by `base flow + correction`. The decoder does not know how the base flow was made, the encoder
-does not know the decoder. The rig read-out is fixed and linear (`training.latent_space`).
+moved by flow. The reference encoder looks once at the portrait and what the importer made of it,
+and refines how the head moves (depth, weight, pivot); pose then moves it by exact geometry. The
+decoder adds, frame by frame, what the geometry does not know. The rig read-out is fixed and linear
+(`training.latent_space`). There is no residual in colours: it learned nothing (LOG.md).
 
-Shape letters: B batch of video frames, N batch of latent frames, C channels, H/W pixels, V views.
-Flows are backward flows in normalised coordinates: 2 = the crop's width; channel 0 is x.
+Shape letters: B batch of video frames, N batch of latent frames or references, C channels, H/W
+pixels. Flows are backward flows in normalised coordinates: 2 = the crop's width; channel 0 is x.
+No batch statistics anywhere: weights alone say what a network does (averaging, exact resume).
 """
 
 from dataclasses import dataclass
@@ -19,11 +22,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rest_bridge.model.head_motion import read
 from rest_bridge.types import LATENT_SHAPE, LATENT_STRIDE
 
 FLOW_SIZE = 64
 CROP_SIZE = 128
-PART_SIZE = 32
+PART_SIZE = 48
+NUM_MAPS = 9
+"""Maps beside the reference picture; see `generator.head_refinement.reference_input`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +38,26 @@ class VaeParams:
 
     Attributes:
         width: channels of the decoder at 64x64; doubles towards the coarse end.
-        encoder_width: channels of the encoder's first layers.
+        reference_width: channels of the reference encoder at 64x64; runs once per avatar.
+        encoder_width: channels of the motion encoder's first layers.
         num_rig: rig values a frame (58).
         free_std: standard deviation of the noise on the part of the latent beyond the rig.
     """
 
-    width: int = 16
-    encoder_width: int = 32
+    width: int = 12
+    reference_width: int = 20
+    encoder_width: int = 24
     num_rig: int = 58
     free_std: float = 0.5
 
 
 class ConvBlock(nn.Module):
-    """3x3 convolution, batch normalisation (folds away in ONNX Runtime), SiLU."""
+    """3x3 convolution and SiLU; with group normalisation where time does not matter."""
 
-    def __init__(self, num_in: int, num_out: int, *, stride: int = 1) -> None:
+    def __init__(self, num_in: int, num_out: int, *, stride: int = 1, norm: bool = True) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(num_in, num_out, 3, stride, 1, bias=False)
-        self.norm = nn.BatchNorm2d(num_out)
+        self.conv = nn.Conv2d(num_in, num_out, 3, stride, 1)
+        self.norm = nn.GroupNorm(4, num_out) if norm else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
         """Apply the three."""
@@ -63,60 +71,93 @@ def base_grid(size: int) -> Float[Tensor, "1 S S 2"]:
     return torch.stack([x, y], dim=-1)[None]
 
 
-def warp(
-    features: Float[Tensor, "B C S S"],
-    flow: Float[Tensor, "B 2 S S"],
-    grid: Float[Tensor, "1 S S 2"],
-) -> Float[Tensor, "B C S S"]:
-    """Sample features where the backward flow points; borders are replicated."""
-    where = grid + flow.permute(0, 2, 3, 1)
-    return F.grid_sample(features, where, padding_mode="border", align_corners=False)
-
-
 class ReferenceEncoder(nn.Module):
-    """Features of the reference at 64, 32, 16 and 8 pixels; run once per avatar."""
+    """A U-Net over the portrait: refines its head's maps, and gives features to the decoder.
 
-    def __init__(self, params: VaeParams) -> None:
-        super().__init__()
-        w = params.width
-        self.to_64 = nn.Sequential(ConvBlock(12, w), ConvBlock(w, w))
-        self.to_32 = nn.Sequential(ConvBlock(w, 2 * w, stride=2), ConvBlock(2 * w, 2 * w))
-        self.to_16 = nn.Sequential(ConvBlock(2 * w, 3 * w, stride=2), ConvBlock(3 * w, 3 * w))
-        self.to_8 = nn.Sequential(ConvBlock(3 * w, 4 * w, stride=2), ConvBlock(4 * w, 4 * w))
-
-    def forward(
-        self, reference: Float[Tensor, "B 3 128 128"]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return features [B, w, 64, 64], [B, 2w, 32, 32], [B, 3w, 16, 16], [B, 4w, 8, 8]."""
-        f64 = self.to_64(F.pixel_unshuffle(reference - 0.5, 2))
-        f32 = self.to_32(f64)
-        f16 = self.to_16(f32)
-        return f64, f32, f16, self.to_8(f16)
-
-
-class FlowDecoder(nn.Module):
-    """Latent -> small correction of the base flow and a low-resolution residual, frame by frame.
-
-    Coarse to fine; reference features are aligned by the flow found so far. Both heads start at
-    zero, so the untrained decoder is the base flow.
+    All refinements start at zero: the untrained network leaves the importer's head as it is.
     """
 
     def __init__(self, params: VaeParams) -> None:
         super().__init__()
+        w, d = params.reference_width, params.width
+        self.in_64 = nn.Sequential(ConvBlock(12 + NUM_MAPS, w), ConvBlock(w, w))
+        self.in_32 = nn.Sequential(ConvBlock(w, 2 * w, stride=2), ConvBlock(2 * w, 2 * w))
+        self.in_16 = nn.Sequential(ConvBlock(2 * w, 3 * w, stride=2), ConvBlock(3 * w, 3 * w))
+        self.in_8 = nn.Sequential(ConvBlock(3 * w, 4 * w, stride=2), ConvBlock(4 * w, 4 * w))
+        self.whole = nn.Sequential(nn.Linear(4 * w, 4 * w), nn.SiLU(), nn.Linear(4 * w, 4 * w))
+        self.out_8 = ConvBlock(4 * w, 4 * w)
+        self.out_16 = ConvBlock(7 * w, 3 * w)
+        self.out_32 = ConvBlock(5 * w, 2 * w)
+        self.out_64 = ConvBlock(3 * w, w)
+        self.to_maps = _zero_conv(w, 2)
+        self.to_pivot = nn.Linear(4 * w, 3)
+        nn.init.zeros_(self.to_pivot.weight)
+        nn.init.zeros_(self.to_pivot.bias)
+        self.f64, self.f32, self.f16, self.f8 = (
+            nn.Conv2d(num_in, num_out, 1)
+            for num_in, num_out in ((w, d), (2 * w, 2 * d), (3 * w, 3 * d), (4 * w, 4 * d))
+        )
+
+    def forward(
+        self,
+        reference: Float[Tensor, "N 3 128 128"],
+        maps: Float[Tensor, "N 9 64 64"],
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Look at the portrait once.
+
+        Args:
+            reference: RGB 0..1, on grey where transparent.
+            maps: what the importer knows.
+
+        Returns:
+            refined: [N, 2, 64, 64], added depth (eye distances) and added weight.
+            pivot: [N, 3], shift of the pivot: x right, y down, depth; eye distances.
+            f64: features [N, w, 64, 64] for the decoder.
+            f32: [N, 2w, 32, 32].
+            f16: [N, 3w, 16, 16].
+            f8: [N, 4w, 8, 8].
+        """
+        x64 = self.in_64(torch.cat([F.pixel_unshuffle(reference - 0.5, 2), maps], 1))
+        x32 = self.in_32(x64)
+        x16 = self.in_16(x32)
+        x8 = self.in_8(x16)
+        whole = self.whole(x8.mean((2, 3)))
+        y8 = self.out_8(x8 + whole[:, :, None, None])
+        y16 = self.out_16(torch.cat([_up_smooth(y8), x16], 1))
+        y32 = self.out_32(torch.cat([_up_smooth(y16), x32], 1))
+        y64 = self.out_64(torch.cat([_up_smooth(y32), x64], 1))
+        refined = self.to_maps(y64) * 0.3
+        return (refined, self.to_pivot(whole) * 0.3, self.f64(y64), self.f32(y32), self.f16(y16),
+                self.f8(y8))  # fmt: skip
+
+
+class FlowDecoder(nn.Module):
+    """Latent -> small correction of the base flow, frame by frame.
+
+    The rig is read off the latent by the fixed read-out and steers every scale (FiLM); reference
+    features are aligned by the flow found so far. Heads start at zero, so the untrained decoder
+    corrects nothing. No normalisation: it runs every frame.
+    """
+
+    def __init__(self, params: VaeParams, readout: Float[Tensor, "256 116"]) -> None:
+        super().__init__()
         w = params.width
-        channels = LATENT_SHAPE[0]
-        self.from_latent = ConvBlock(channels * 2, 4 * w)
-        self.frame_embedding = nn.Parameter(torch.randn(LATENT_STRIDE, channels, 4, 4) * 0.02)
-        self.at_8 = ConvBlock(8 * w, 4 * w)
-        self.at_16 = ConvBlock(4 * w + 3 * w + 2, 3 * w)
-        self.at_32 = ConvBlock(3 * w + 2 * w + 2, 2 * w)
-        self.at_64 = nn.Sequential(ConvBlock(2 * w + w + 2, w), ConvBlock(w, w))
+        self.register_buffer("readout", readout.view(256, LATENT_STRIDE, params.num_rig))
+        self.motion = nn.Sequential(
+            nn.Linear(params.num_rig + LATENT_SHAPE[0], 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU()
+        )
+        self.widths = (4 * w, 3 * w, 2 * w, w)
+        self.steer = nn.ModuleList(nn.Linear(96, 2 * width) for width in self.widths)
+        self.at_8 = nn.Conv2d(4 * w, 4 * w, 3, 1, 1)
+        self.at_16 = nn.Conv2d(7 * w + 2, 3 * w, 3, 1, 1)
+        self.at_32 = nn.Conv2d(5 * w + 2, 2 * w, 3, 1, 1)
+        self.at_64 = nn.Conv2d(3 * w + 2, w, 3, 1, 1)
+        self.last = ConvBlock(w, w, norm=False)
         self.flow_16, self.flow_32, self.flow_64 = (
             _zero_conv(3 * w, 2),
             _zero_conv(2 * w, 2),
             _zero_conv(w, 2),
         )
-        self.residual_head = _zero_conv(w, 4)
         for size in (16, 32, 64):
             self.register_buffer(f"grid_{size}", base_grid(size), persistent=False)
 
@@ -129,44 +170,44 @@ class FlowDecoder(nn.Module):
         f32: Float[Tensor, "B w2 32 32"],
         f16: Float[Tensor, "B w3 16 16"],
         f8: Float[Tensor, "B w4 8 8"],
-    ) -> tuple[Float[Tensor, "B 2 64 64"], Float[Tensor, "B 3 64 64"], Tensor, Tensor]:
+    ) -> tuple[Float[Tensor, "B 2 64 64"], Tensor, Tensor]:
         """Decode one video frame of each latent frame.
 
         Args:
             latent: motion latent.
             frame_one_hot: which of the latent frame's two video frames.
-            base: base flow of the first reference.
+            base: base flow.
             f64: reference features at 64 px.
             f32: reference features at 32 px.
             f16: reference features at 16 px.
             f8: reference features at 8 px.
 
         Returns:
-            flow: base flow + correction, 64x64.
-            residual: RGB change in -1..1 to add after warping, 64x64.
-            flow_16: the coarse flow, for training.
-            flow_32: the middle flow, for training.
+            correction: to add to the base flow, 64x64.
+            coarse: the correction as far as it is known at 16x16, for training.
+            middle: at 32x32, for training.
         """
-        which = torch.einsum("bt,tchw->bchw", frame_one_hot, self.frame_embedding)
-        h = self.from_latent(torch.cat([latent, which], 1))
-        h = self.at_8(torch.cat([_up(h), f8], 1))
+        both = torch.einsum("bl,ltr->btr", latent.flatten(1), self.readout)
+        rig = (both * frame_one_hot[:, :, None]).sum(1)
+        motion = self.motion(torch.cat([rig, latent.mean((2, 3))], 1))
         base_32 = F.avg_pool2d(base, 2)
         base_16 = F.avg_pool2d(base_32, 2)
-        h = self.at_16(torch.cat([_up(h), warp(f16, base_16, self.grid_16), base_16 * 4], 1))
-        delta = self.flow_16(h) * 0.1
-        flow_16 = base_16 + delta
-        delta = _up_smooth(delta)
-        aligned = warp(f32, base_32 + delta, self.grid_32)
-        h = self.at_32(torch.cat([_up(h), aligned, base_32 * 4], 1))
-        delta = delta + self.flow_32(h) * 0.1
-        flow_32 = base_32 + delta
-        delta = _up_smooth(delta)
-        aligned = warp(f64, base + delta, self.grid_64)
-        h = self.at_64(torch.cat([_up(h), aligned, base * 4], 1))
-        flow = base + delta + self.flow_64(h) * 0.1
-        colour, gate = self.residual_head(h).split([3, 1], 1)
-        residual = 0.25 * torch.tanh(colour) * torch.sigmoid(gate)
-        return flow, residual, flow_16, flow_32
+        h = self._steered(0, self.at_8(f8), motion)
+        aligned = read(f16, base_16, self.grid_16)
+        h = self._steered(1, self.at_16(torch.cat([_up(h), aligned, base_16 * 4], 1)), motion)
+        coarse = self.flow_16(h) * 0.1
+        delta = _up_smooth(coarse)
+        aligned = read(f32, base_32 + delta, self.grid_32)
+        h = self._steered(2, self.at_32(torch.cat([_up(h), aligned, base_32 * 4], 1)), motion)
+        middle = delta + self.flow_32(h) * 0.1
+        delta = _up_smooth(middle)
+        aligned = read(f64, base + delta, self.grid_64)
+        h = self._steered(3, self.at_64(torch.cat([_up(h), aligned, base * 4], 1)), motion)
+        return delta + self.flow_64(self.last(h)) * 0.1, coarse, middle
+
+    def _steered(self, level: int, x: Tensor, motion: Tensor) -> Tensor:
+        scale, shift = self.steer[level](motion)[:, :, None, None].chunk(2, 1)
+        return F.silu(x * (1 + scale) + shift)
 
 
 class MotionEncoder(nn.Module):
@@ -179,12 +220,12 @@ class MotionEncoder(nn.Module):
         super().__init__()
         w = params.encoder_width
         self.view = nn.Sequential(
-            ConvBlock(24, w),
-            ConvBlock(w, 2 * w, stride=2),
+            ConvBlock(24, 2 * w),
             ConvBlock(2 * w, 3 * w, stride=2),
-            ConvBlock(3 * w, 3 * w, stride=2),
+            ConvBlock(3 * w, 4 * w, stride=2),
+            ConvBlock(4 * w, 4 * w, stride=2),
             nn.Flatten(),
-            nn.Linear(3 * w * 16, 128),
+            nn.Linear(4 * w * 16, 128),
         )
         self.eye, self.mouth = (_part_encoder(w), _part_encoder(w))
         num_free = LATENT_SHAPE[0] * 16 // LATENT_STRIDE
@@ -200,7 +241,7 @@ class MotionEncoder(nn.Module):
         self,
         frames: Float[Tensor, "B 3 128 128"],
         reference: Float[Tensor, "B 3 128 128"],
-        parts: Float[Tensor, "B 6 3 32 32"],
+        parts: Float[Tensor, "B 6 3 48 48"],
         boxes: Float[Tensor, "B 18"],
     ) -> tuple[Float[Tensor, "B R"], Float[Tensor, "B Q"]]:
         """Encode video frames.
@@ -208,7 +249,7 @@ class MotionEncoder(nn.Module):
         Args:
             frames: RGB 0..1.
             reference: RGB 0..1 of the same person.
-            parts: eye, eye, mouth of the frame, then of the reference (`crop_parts`).
+            parts: eye, eye, mouth of the frame, then of the reference.
             boxes: the frame's part boxes minus the reference's, and the reference's (3 x 3 each).
 
         Returns:
@@ -237,7 +278,7 @@ class VideoVae(nn.Module):
         self.params = params
         self.encoder = MotionEncoder(params)
         self.reference_encoder = ReferenceEncoder(params)
-        self.decoder = FlowDecoder(params)
+        self.decoder = FlowDecoder(params, readout)
         self.register_buffer("readout", readout)
         self.register_buffer("rig_to_latent", rig_to_latent)
 
@@ -266,35 +307,14 @@ class VideoVae(nn.Module):
         return mean + self.params.free_std * noise
 
 
-def crop_parts(
-    image: Float[Tensor, "B 3 H W"], boxes: Float[Tensor, "B 3 3"], *, size: int = PART_SIZE
-) -> Float[Tensor, "B 3 3 s s"]:
-    """Cut squares around both eyes and the mouth.
-
-    Args:
-        image: RGB.
-        boxes: centre x, centre y and width of each part, in units of the image (0..1).
-        size: pixels a side.
-    """
-    line = torch.tensor([(2.0 * i + 1.0) / size - 1.0 for i in range(size)])
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    half = (boxes[..., 2] * torch.tensor([1.6, 1.6, 1.5])).clamp(min=0.08)
-    centre = boxes[..., :2] * 2 - 1
-    where = torch.stack([x, y], -1) * half[..., None, None, None] + centre[..., None, None, :]
-    grid = where.flatten(0, 1)
-    cut = F.grid_sample(
-        image.repeat_interleave(3, 0), grid, padding_mode="border", align_corners=False
-    )
-    return cut.view(len(image), 3, 3, size, size)
-
-
 def _part_encoder(w: int) -> nn.Sequential:
     return nn.Sequential(
         ConvBlock(24, 2 * w),
         ConvBlock(2 * w, 3 * w, stride=2),
         ConvBlock(3 * w, 4 * w, stride=2),
+        ConvBlock(4 * w, 4 * w),
         nn.Flatten(),
-        nn.Linear(4 * w * 16, 128),
+        nn.Linear(4 * w * 36, 128),
     )
 
 

@@ -1,9 +1,9 @@
-"""Adds to rendered shards the base flow that the runtime would have: the decoder corrects that one.
+"""Adds to rendered shards what the importer makes of each reference: the decoder starts from that.
 
-Each sample's reference becomes an avatar by the same importer that a user's portrait goes through,
-from its true landmarks with a little noise (the landmark network errs too); the frames' rig values
-then move it. Place in the flow: shards of `faces_data` -> here -> shards for `training.vae`.
-Shape letters: N samples, F frames of a sample.
+Each sample's reference becomes an avatar as a user's portrait does, from its true landmarks with a
+little noise (the landmark network errs too). Kept are the maps that move its head, and the motion
+of its skin for the rig of every frame. Place in the flow: shards of `faces_data` -> here -> shards
+for `training.vae`. Shape letters: N samples, F frames of a sample, G = 64 cells.
 """
 
 import argparse
@@ -14,64 +14,93 @@ from typing import Final
 import cv2
 import numpy as np
 
+from rest_bridge.avatar import Avatar
+from rest_bridge.errors import AvatarError
 from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow
-from rest_bridge.generator.fields import grid_points
+from rest_bridge.generator.fields import grid_points, read_field
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.importer import assemble
+from rest_bridge.training.face_subjects import KINDS
 from rest_bridge.training.faces_data import FLOW_SIZE
+from rest_bridge.training.render.pose import relative_pose
 from rest_bridge.types import Array, ByteArray, FloatArray
 
 LANDMARK_NOISE: Final = 0.004
 """Standard deviation of the noise on landmarks, in widths of the picture (0.5 px at 128)."""
+TRANSPARENT: Final = 0.4
+"""Share of references without background, where the person's coverage is known."""
+CANVAS_PX: Final = 256
 
 
-def whole_flow(base: BaseFlow, pose: FloatArray, arkit: FloatArray) -> FloatArray:
-    """Return the base flow of the whole picture, as the compositor puts it together.
+def relative_rig(rig: FloatArray, rig_ref: FloatArray) -> FloatArray:
+    """Return the rig that the runtime is given: its pose adds to the portrait's own.
 
     Args:
-        base: of the avatar.
-        pose: float32 [6], relative to the portrait's own.
-        arkit: float32 [52].
+        rig: float32 [F, 58], poses absolute.
+        rig_ref: float32 [58].
 
     Returns:
-        float32 [64, 64, 2], backward, in units of half the width.
+        float32 [F, 58].
     """
-    cells = grid_points(FULL_BOX, FLOW_SIZE, FLOW_SIZE)
-    back, _forward = base.pose(pose)
-    return 2.0 * base.seen(base.whole(back, base.expression(arkit), cells), cells)
+    out = rig.copy()
+    out[:, :6] = [relative_pose(pose, rig_ref[:6]) for pose in rig[:, :6]]
+    return out
 
 
-def sample_flows(
-    package: ModelPackage,
-    reference: ByteArray,
-    alpha: ByteArray,
-    landmarks: FloatArray,
-    rig_ref: FloatArray,
-    rig: FloatArray,
-) -> FloatArray:
-    """Return the base flows of one sample.
+def reference_avatar(
+    package: ModelPackage, reference: ByteArray, alpha: ByteArray | None, landmarks: FloatArray
+) -> Avatar:
+    """Import a rendered reference.
 
     Args:
         package: for the head model.
-        reference: uint8 [128, 128, 3].
-        alpha: uint8 [64, 64], coverage of the reference by the person.
-        landmarks: float32 [66, 2] of the reference, 0..1.
-        rig_ref: float32 [58].
-        rig: float32 [F, 58].
+        reference: uint8 [S, S, 3].
+        alpha: uint8 [S, S], the person's coverage; None keeps the background.
+        landmarks: float32 [66, 2], 0..1.
 
     Returns:
-        float16 [F, 64, 64, 2].
+        The avatar.
     """
-    del alpha  # pictures of the training set have a background, like most portraits
-    canvas = np.concatenate([reference, np.full((*reference.shape[:2], 1), 255, np.uint8)], -1)
-    canvas = cv2.resize(canvas, (256, 256), interpolation=cv2.INTER_CUBIC)
-    base = BaseFlow(assemble(canvas, landmarks, None, package, "photo", "sample", lambda *_: None))
-    flows = [whole_flow(base, frame[:6] - rig_ref[:6], frame[6:]) for frame in rig]
+    coverage = np.full(reference.shape[:2], 255, np.uint8) if alpha is None else alpha
+    canvas = np.concatenate([reference, coverage[..., None]], -1)
+    canvas = cv2.resize(canvas, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_LINEAR)
+    return assemble(canvas, landmarks, None, package, None, "sample", lambda *_: None)
+
+
+def reference_maps(avatar: Avatar) -> dict[str, Array]:
+    """Return what moves an avatar's head.
+
+    Returns:
+        depth float16 [64, 64], towards the viewer, from the pivot; weight float16 [64, 64];
+        person uint8 [64, 64], what is not background; pivot float32 [2]; eye_distance float32.
+        Canvas units.
+    """
+    head, size = avatar.head, (FLOW_SIZE, FLOW_SIZE)
+    cover = avatar.backdrop.cutout if avatar.backdrop.stands_still else avatar.picture
+    return {
+        "depth": cv2.resize(head.depth - head.pivot[2], size).astype(np.float16),
+        "weight": cv2.resize(head.weight, size).astype(np.float16),
+        "person": cv2.resize(cover[..., 3], size, interpolation=cv2.INTER_AREA),
+        "pivot": head.pivot[:2].astype(np.float32),
+        "eye_distance": np.float32(avatar.eye_distance),
+    }
+
+
+def skin_flows(base: BaseFlow, rig: FloatArray) -> FloatArray:
+    """Return what expressions do to the skin, before any pose: float16 [F, 64, 64, 2].
+
+    Args:
+        base: of the avatar.
+        rig: float32 [F, 58].
+    """
+    cells = grid_points(FULL_BOX, FLOW_SIZE, FLOW_SIZE)
+    faces = [base.expression(frame[6:]).face for frame in rig]
+    flows = [read_field(face, base.face_box, cells) for face in faces]
     return np.stack(flows).astype(np.float16)
 
 
-def add_base_flows(package: ModelPackage, source: Path, target: Path) -> tuple[int, int]:
-    """Copy a shard with its `base` replaced; samples that the importer refuses are left out.
+def add_maps(package: ModelPackage, source: Path, target: Path) -> tuple[int, int]:
+    """Copy a shard with the importer's maps; samples that the importer refuses are left out.
 
     Args:
         package: for the head model.
@@ -85,40 +114,52 @@ def add_base_flows(package: ModelPackage, source: Path, target: Path) -> tuple[i
         shard: dict[str, Array] = {name: archive[name] for name in archive.files}
     rng = np.random.default_rng(int(source.stem.rsplit("_", 1)[1]))
     kept: list[int] = []
-    flows: list[Array] = []
+    added: list[dict[str, Array]] = []
     for row in range(len(shard["ref"])):
         points = shard["landmarks_ref"][row]
         points = (points + rng.normal(0, LANDMARK_NOISE, points.shape)).astype(np.float32)
+        bare = bool(rng.random() < TRANSPARENT) and KINDS[shard["kind"][row]] != "photo"
+        alpha = shard["alpha_ref"][row] if bare else None
         try:
-            flow = sample_flows(
-                package, shard["ref"][row], shard["alpha_ref"][row], points,
-                shard["rig_ref"][row], shard["rig"][row],
-            )  # fmt: skip
-        except (ValueError, FloatingPointError, cv2.error, np.linalg.LinAlgError) as error:
-            print(f"{source.name} sample {row} left out: {error}", flush=True)
+            avatar = reference_avatar(package, shard["ref"][row], alpha, points)
+            rig = relative_rig(shard["rig"][row], shard["rig_ref"][row])
+            skin = skin_flows(BaseFlow(avatar), rig)
+        except (AvatarError, ValueError, FloatingPointError, cv2.error, np.linalg.LinAlgError) as e:
+            print(f"{source.name} sample {row} left out: {e}", flush=True)
             continue
         kept.append(row)
-        flows.append(flow)
-    out = {name: array[kept] for name, array in shard.items()} | {"base": np.stack(flows)}
-    np.savez(target, **out)  # pyright: ignore[reportArgumentType]
+        maps = reference_maps(avatar)
+        added.append({"skin": skin, "rig_rel": rig, "bare": np.array(bare), **maps})
+    if not kept:
+        raise ValueError(f"No sample is left; see the reasons above: {source}")
+    out = {name: array[kept] for name, array in shard.items()}
+    out |= {name: np.stack([one[name] for one in added]) for name in added[0]}
+    part = target.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, **out)  # pyright: ignore[reportArgumentType]
+    part.replace(target)
     return len(kept), len(shard["ref"]) - len(kept)
 
 
 def main() -> None:
     """Process every shard of a folder that is not done yet."""
-    parser = argparse.ArgumentParser(description="Add the runtime's base flow to rendered shards.")
+    parser = argparse.ArgumentParser(description="Add the importer's maps to rendered shards.")
     parser.add_argument("--data", type=Path, required=True, help="shards of faces_data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--package", type=Path, default=None)
     args = parser.parse_args()
     package = ModelPackage.load(args.package, verify=False)
     args.out.mkdir(parents=True, exist_ok=True)
-    for source in sorted(args.data.glob("*_*.npz")):
+    for source in sorted(args.data.glob("*_*.npz"), key=lambda path: path.stem.split("_")[::-1]):
         target = args.out / source.name
         if target.exists():
             continue
         started = time.monotonic()
-        kept, left_out = add_base_flows(package, source, target)
+        try:
+            kept, left_out = add_maps(package, source, target)
+        except (ValueError, KeyError, OSError) as error:
+            print(f"{source.name} skipped: {error}", flush=True)
+            continue
         seconds = time.monotonic() - started
         print(f"{source.name}: {kept} kept, {left_out} left out, {seconds:.0f} s", flush=True)
 

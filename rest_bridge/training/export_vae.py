@@ -18,17 +18,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rest_bridge.inference.package import DEFAULT_PACKAGE
-from rest_bridge.model.vae import VaeParams, VideoVae
-from rest_bridge.training.latent_space import build_maps
+from rest_bridge.model.vae import NUM_MAPS, PART_SIZE, VaeParams, VideoVae
+from rest_bridge.training.checkpoint import CheckpointError, load_checkpoint, load_weights
 from rest_bridge.training.package_writer import write_package_part
+from rest_bridge.training.vae import new_vae
 
 TOLERANCE: Final = 2e-4
 OPSET: Final = 17
+REFINED: Final = ("refined", "pivot")
 FEATURES: Final = ("f64", "f32", "f16", "f8")
 
 
 class _Decoder(nn.Module):
-    """The decoder's correction alone; the residual brought nothing (see LOG.md)."""
+    """The decoder's correction alone, without the coarse steps that training looks at."""
 
     def __init__(self, vae: VideoVae) -> None:
         super().__init__()
@@ -45,8 +47,7 @@ class _Decoder(nn.Module):
         f8: Tensor,
     ) -> Float[Tensor, "B 2 64 64"]:
         """Return the flow minus the base flow."""
-        flow, *_ = self.decoder(latent, frame, base, f64, f32, f16, f8)
-        return flow - base
+        return self.decoder(latent, frame, base, f64, f32, f16, f8)[0]
 
 
 class _Encoder(nn.Module):
@@ -65,15 +66,16 @@ class _Encoder(nn.Module):
 
 
 def load_vae(checkpoint: Path) -> tuple[VideoVae, dict[str, Any]]:
-    """Read a checkpoint of `training.vae`: the networks in evaluation mode and its scores."""
-    saved = torch.load(checkpoint, weights_only=True)
-    maps = build_maps()
-    vae = VideoVae(
-        VaeParams(width=int(saved["width"])),
-        torch.from_numpy(maps["readout"]),
-        torch.from_numpy(maps["rig_to_latent"]),
-    )
-    vae.load_state_dict(saved["vae"])
+    """Read a checkpoint of `training.vae`: the averaged networks in evaluation mode, their scores.
+
+    Raises:
+        CheckpointError: it is missing, damaged or of another kind.
+    """
+    saved = load_checkpoint(checkpoint)
+    if "params" not in saved:
+        raise CheckpointError(f"This checkpoint is not the video VAE's: {checkpoint}")
+    vae = new_vae(VaeParams(**saved["params"]))
+    load_weights(vae, saved["ema"], checkpoint)
     return vae.eval(), dict(saved["scores"])
 
 
@@ -126,8 +128,8 @@ def export_vae(
         with_encoder: also the motion encoder, which nothing at run time needs yet (6 MB).
     """
     torch.manual_seed(0)
-    reference = torch.rand(1, 3, 128, 128)
-    features = dict(zip(FEATURES, vae.reference_encoder(reference), strict=True))
+    inputs = {"reference": torch.rand(1, 3, 128, 128), "maps": torch.rand(1, NUM_MAPS, 64, 64)}
+    features = dict(zip(FEATURES, vae.reference_encoder(**inputs)[2:], strict=True))
     decoder_inputs = {
         "latent": torch.randn(1, 16, 4, 4),
         "frame": torch.tensor([[1.0, 0.0]]),
@@ -136,12 +138,12 @@ def export_vae(
     encoder_inputs = {
         "frames": torch.rand(4, 3, 128, 128),
         "reference": torch.rand(4, 3, 128, 128),
-        "parts": torch.rand(4, 6, 3, 32, 32),
+        "parts": torch.rand(4, 6, 3, PART_SIZE, PART_SIZE),
         "boxes": torch.randn(4, 18),
     }
     graphs = {
         "reference_encoder.onnx": to_onnx(
-            vae.reference_encoder, {"reference": reference}, FEATURES, dynamic=False
+            vae.reference_encoder, inputs, (*REFINED, *FEATURES), dynamic=False
         ),
         "decoder.onnx": to_onnx(_Decoder(vae), decoder_inputs, ("correction",), dynamic=False),
     }
@@ -153,6 +155,7 @@ def export_vae(
         "reference_size": 128,
         "flow_size": 64,
         "flow_unit": "half the canvas width",
+        "reference_inputs": list(inputs),
         "features": list(FEATURES),
         "held_out": {name: round(float(value), 4) for name, value in scores.items()},
     }

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from rest_bridge.training.faces_data import portrait
+from rest_bridge.training.face_subjects import portrait
 from rest_bridge.training.render import makehuman
 from rest_bridge.training.render.drawn import draw_character
 from rest_bridge.training.render.drawn_style import TEST_MANNERS, sample_style

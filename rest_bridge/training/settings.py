@@ -175,14 +175,18 @@ class VaeSettings:
 
     Attributes:
         data: folder of its shards; empty leaves the stage out of `all`.
-        seconds, batch_size, learning_rate, width: as there.
+        seconds, batch_size, frames, learning_rate, width, reference_width, encoder_width: as in
+            `training.vae.VaeRun`.
     """
 
     data: str = ""
-    seconds: float = 1800.0
-    batch_size: int = 16
-    learning_rate: float = 2e-3
+    seconds: float = 3600.0
+    batch_size: int = 10
+    frames: int = 4
+    learning_rate: float = 1.5e-3
     width: int = 12
+    reference_width: int = 20
+    encoder_width: int = 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,20 +241,18 @@ def score_models(
 
 def _train_vae(settings: TrainSettings, seconds: float | None) -> bool:
     """Hand over to the video VAE's own training."""
-    import argparse
-
     from rest_bridge.training import vae
 
     own = settings.vae
     if not own.data:
         raise ConfigError("vae.data names no folder; write shards with `rest-bridge train "
-                          "faces-data` and name their folder there.")  # fmt: skip
-    vae.run_training(
-        argparse.Namespace(
-            data=Path(own.data), checkpoint=Path(settings.out) / "vae.pt",
-            seconds=own.seconds if seconds is None else seconds, save_every=180.0,
-            batch=own.batch_size, lr=own.learning_rate, width=own.width,
-            threads=settings.threads or 1, seed=settings.seed, bf16=True,
+                          "faces-data` and `base-flows`, and name the latter's.")  # fmt: skip
+    return vae.train(
+        vae.VaeRun(
+            data=own.data, out=str(Path(settings.out) / "vae.pt"),
+            seconds=own.seconds if seconds is None else seconds,
+            batch_size=own.batch_size, frames=own.frames, learning_rate=own.learning_rate,
+            width=own.width, reference_width=own.reference_width,
+            encoder_width=own.encoder_width, seed=settings.seed,
         )
     )  # fmt: skip
-    return True

@@ -1,341 +1,242 @@
-"""Trains the video VAE on rendered samples with true flow, and exports its graphs.
+"""Trains the video VAE on rendered samples with true flow.
 
-Stages by share of the time: first encoder and decoder apart (the decoder reads latents made from
-the true rig), then jointly (half of the decoder's latents come from the encoder, with noise on the
-free part). From scratch through a noisy latent nothing starts (STUDY-DECODER, section 2).
+Three parts in order, each by the loop that all stages share, so that a killed run goes on exactly:
+`decoder` (reference encoder and flow decoder, on latents made of the true rig), `encoder` (rig
+values compared by what they move), `joint` (half of the decoder's latents come from the encoder,
+with noise on the free part and KL). From scratch through a noisy latent nothing starts
+(STUDY-DECODER, section 2).
 
-Place in the flow: shards of `faces_data` -> here -> reference_encoder.onnx, decoder.onnx,
-vae_encoder.onnx in the model package. Shape letters as in `model.vae`.
+Place in the flow: shards of `base_flows` -> here -> OUT/vae.pt -> `export_vae`. Shape letters as in
+`model.vae`.
 """
 
 import argparse
+import dataclasses
 import json
-import time
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from rest_bridge.model.vae import VaeParams, VideoVae, base_grid, crop_parts, warp
-from rest_bridge.rig import RIG_INDEX
+from rest_bridge.model.vae import VaeParams, VideoVae
+from rest_bridge.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from rest_bridge.training.curve import LossCurve
 from rest_bridge.training.latent_space import build_maps
+from rest_bridge.training.loop import Loop
+from rest_bridge.training.settings import StageSettings
+from rest_bridge.training.vae_data import Batch, Shards, shard_paths
+from rest_bridge.training.vae_eval import evaluate
+from rest_bridge.training.vae_losses import decode, encode, flow_losses, rig_losses
 
-Batch = dict[str, Tensor]
-JOINT_FROM: Final = 0.6
-"""Share of the training time after which encoder and decoder train jointly."""
-PICTURE_FROM: Final = 0.35
-"""Share of the time after which the picture loss joins: flow must be roughly right before."""
-RIG_GROUPS: Final = {
-    "yaw": ("headYaw",),
-    "pitch": ("headPitch",),
-    "roll": ("headRoll",),
-    "blink": ("eyeBlink",),
-    "gaze": ("eyeLook",),
-    "brow": ("brow",),
-    "jaw": ("jawOpen",),
-    "mouth": ("mouth",),
-}
+log = logging.getLogger(__name__)
+
+Part = Literal["decoder", "encoder", "joint"]
+PARTS: Final[tuple[Part, ...]] = ("decoder", "encoder", "joint")
+KL: Final = 5e-4
 
 
-class Shards:
-    """Rendered samples in memory: uint8 pictures, float16 flows; batches come as float32."""
+@dataclass(frozen=True, slots=True)
+class VaeRun:
+    """One run of the video VAE.
 
-    def __init__(self, paths: list[Path]) -> None:
-        parts = [dict(np.load(path)) for path in sorted(paths)]
-        if not parts:
-            raise SystemExit("No shards found; run `python -m rest_bridge.training.faces_data`.")
-        self.arrays = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-        maps = build_maps()
-        self._mean, self._scale = maps["rig_mean"], maps["rig_scale"]
+    Attributes:
+        data: folder of shards, train_*.npz and val_*.npz.
+        out: checkpoint; each part keeps its own state beside it (`vae.decoder.pt`).
+        seconds: wall-clock time for all parts together.
+        shares: how the time is divided between decoder, encoder and joint training.
+        steps: steps of each part; 0 for no limit.
+        batch_size: samples a step.
+        frames: frames of each sample in a step, even.
+        learning_rate: AdamW.
+        width, reference_width, encoder_width: see `VaeParams`.
+        seed: of weights, batches and noise.
+        precision: "bf16" or "float32".
+        validate_every_s: between validations; 0 for none at all.
+        save_every_s: between checkpoints.
+        accumulate: micro-batches of a step.
+        ema: decay of the averaged weights.
+    """
 
-    def __len__(self) -> int:
-        return len(self.arrays["ref"])
+    data: str
+    out: str
+    seconds: float = 1800.0
+    shares: tuple[float, float, float] = (0.6, 0.3, 0.1)
+    steps: tuple[int, int, int] = (0, 0, 0)
+    batch_size: int = 10
+    frames: int = 4
+    learning_rate: float = 1.5e-3
+    width: int = 12
+    reference_width: int = 20
+    encoder_width: int = 24
+    seed: int = 1
+    precision: str = "bf16"
+    validate_every_s: float = 300.0
+    save_every_s: float = 120.0
+    accumulate: int = 1
+    ema: float = 0.997
 
-    def batch(self, rows: np.ndarray, times: np.ndarray) -> Batch:
-        """Return two video frames a sample, flattened to B = 2 * len(rows).
+    def params(self) -> VaeParams:
+        """Return the networks' sizes."""
+        return VaeParams(self.width, self.reference_width, self.encoder_width)
+
+
+class VaeLearner:
+    """One part of the training; see `loop.Learner`."""
+
+    def __init__(self, run: VaeRun, part: Part) -> None:
+        """Make the networks.
 
         Args:
-            rows: int [N] samples.
-            times: int [N, 2] frames of each sample.
+            run: sizes.
+            part: what is trained now.
         """
-        a, pick = self.arrays, (rows[:, None], times)
-        frames = _image(a["frames"][pick].reshape(-1, 128, 128, 3))
-        relative = a["rig"][pick].copy()
-        # The latent's pose is relative to the reference's, as everywhere at run time.
-        relative[..., :6] -= a["rig_ref"][rows][:, None, :6]
-        rig = (relative - self._mean) / self._scale
-        boxes = a["boxes"][pick].reshape(-1, 3, 3)
-        boxes_ref = np.repeat(a["boxes_ref"][rows], 2, axis=0)
-        return {
-            "ref": _image(a["ref"][rows]),
-            "frames": frames,
-            "flow": _flow(a["flow"][pick].reshape(-1, 64, 64, 2)),
-            "base": _flow(a["base"][pick].reshape(-1, 64, 64, 2)),
-            "vis": torch.from_numpy(a["vis"][pick].reshape(-1, 1, 64, 64).astype(np.float32) / 255),
-            "rig": torch.from_numpy(rig.astype(np.float32)),
-            "boxes": torch.from_numpy(boxes.astype(np.float32)),
-            "boxes_ref": torch.from_numpy(boxes_ref.astype(np.float32)),
-        }
+        self.part: Part = part
+        self.module: nn.Module = new_vae(run.params())
+        self.about: dict[str, Any] = {"params": dataclasses.asdict(run.params()), "part": part}
 
-    def epochs(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """Yield random batches of `size` samples without end."""
-        num_times = self.arrays["frames"].shape[1]
-        while True:
-            rows = rng.integers(0, len(self), size)
-            times = np.stack([rng.permutation(num_times)[:2] for _ in range(size)])
-            yield augment_colour(self.batch(rows, np.sort(times, axis=1)), rng)
+    @property
+    def vae(self) -> VideoVae:
+        """The networks."""
+        assert isinstance(self.module, VideoVae)
+        return self.module
 
+    def groups(self) -> list[dict[str, Any]]:
+        """Return what this part trains."""
+        decoder = [*self.vae.reference_encoder.parameters(), *self.vae.decoder.parameters()]
+        encoder = list(self.vae.encoder.parameters())
+        chosen = {"decoder": decoder, "encoder": encoder, "joint": decoder + encoder}[self.part]
+        return [{"params": chosen, "share": 1.0 if self.part != "joint" else 0.3}]
 
-def augment_colour(batch: Batch, rng: np.random.Generator) -> Batch:
-    """Give frames and reference of a sample the same random gain, offset and channel order."""
-    n = len(batch["ref"])
-    gain = torch.from_numpy(np.exp(rng.normal(0, 0.15, (n, 3, 1, 1))).astype(np.float32))
-    offset = torch.from_numpy(rng.normal(0, 0.04, (n, 3, 1, 1)).astype(np.float32))
-    batch["ref"] = (batch["ref"] * gain + offset).clamp(0, 1)
-    twice = gain.repeat_interleave(2, 0), offset.repeat_interleave(2, 0)
-    batch["frames"] = (batch["frames"] * twice[0] + twice[1]).clamp(0, 1)
-    return batch
+    def losses(self, batch: Batch, chance: torch.Generator) -> dict[str, Tensor]:
+        """Return the weighted losses of a batch."""
+        rig = batch["rig"]
+        pairs = rig.view(-1, 2, rig.shape[1])
+        if self.part == "decoder":
+            return flow_losses(decode(self.vae, self.vae.latent_of(pairs), batch), batch)
+        predicted, free = encode(self.vae, batch)
+        losses = rig_losses(predicted, rig)
+        if self.part == "encoder":
+            return losses
+        code = free.reshape(len(pairs), -1)
+        own = torch.rand(len(pairs), 1, 1, generator=chance) < 0.5
+        mixed = torch.where(own, predicted.float().view_as(pairs), pairs)
+        latent = self.vae.latent_of(mixed, self.vae.sample_free(code.float(), chance))
+        losses["kl"] = KL * 0.5 * code.float().square().mean()
+        return losses | flow_losses(decode(self.vae, latent, batch), batch)
 
 
-def encode(vae: VideoVae, batch: Batch) -> tuple[Float[Tensor, "B 58"], Float[Tensor, "B 128"]]:
-    """Run the motion encoder on a batch."""
-    ref = batch["ref"].repeat_interleave(2, 0)
-    parts = torch.cat(
-        [crop_parts(batch["frames"], batch["boxes"]), crop_parts(ref, batch["boxes_ref"])], 1
-    )
-    offsets = (batch["boxes"] - batch["boxes_ref"]).flatten(1) * 8
-    boxes = torch.cat([offsets, (batch["boxes_ref"].flatten(1) - 0.5) * 2], 1)
-    return vae.encoder(batch["frames"], ref, parts, boxes)
-
-
-def decode(vae: VideoVae, latent: Float[Tensor, "N 16 4 4"], batch: Batch) -> tuple[Tensor, ...]:
-    """Run reference encoder and decoder on both video frames of each latent frame."""
-    features = [f.repeat_interleave(2, 0) for f in vae.reference_encoder(batch["ref"])]
-    which = torch.eye(2).repeat(len(latent), 1)
-    return vae.decoder(latent.repeat_interleave(2, 0), which, batch["base"], *features)
-
-
-def flow_loss(flows: tuple[Tensor, ...], batch: Batch) -> Tensor:
-    """L1 on visible cells, four times as heavy around eyes and mouth, at 16, 32 and 64 cells."""
-    total = torch.zeros(())
-    for flow, weight in zip(flows, (1.0, 0.5, 0.5), strict=True):
-        size = flow.shape[-1]
-        vis = F.adaptive_avg_pool2d(batch["vis"], size)
-        true = F.adaptive_avg_pool2d(batch["flow"] * batch["vis"], size) / (vis + 1e-3)
-        weights = vis * (1 + 3 * part_map(batch["boxes"], size))
-        total = total + weight * ((flow - true).abs().sum(1, keepdim=True) * weights).mean()
-    return total * 10
-
-
-def part_map(boxes: Float[Tensor, "B 3 3"], size: int) -> Float[Tensor, "B 1 S S"]:
-    """Return soft spots over both eyes and the mouth."""
-    grid = base_grid(size).permute(0, 3, 1, 2) * 0.5 + 0.5
-    away = (grid[:, None] - boxes[:, :, :2, None, None]) / boxes[:, :, 2:, None, None].clamp(
-        min=0.05
-    )
-    return torch.exp(-2 * (away**2).sum(2)).amax(1, keepdim=True)
-
-
-def picture_loss(flow: Tensor, residual: Tensor, batch: Batch) -> Tensor:
-    """L1 of the composed picture at 64 px where the reference shows the point."""
-    ref = F.avg_pool2d(batch["ref"], 2).repeat_interleave(2, 0)
-    true = F.avg_pool2d(batch["frames"], 2)
-    made = warp(ref, flow, base_grid(64)) + residual
-    weights = batch["vis"] * (1 + 3 * part_map(batch["boxes"], 64))
-    return ((made - true).abs() * weights).mean() + 0.05 * residual.abs().mean()
-
-
-def rig_loss(predicted: Float[Tensor, "B 58"], true: Float[Tensor, "B 58"]) -> Tensor:
-    """Squared error of normalised rig values; pose and lids count more."""
-    weights = torch.ones(predicted.shape[1])
-    weights[:6] = 3.0
-    for name, index in RIG_INDEX.items():
-        if name.startswith(("eyeBlink", "jawOpen")):
-            weights[index] = 3.0
-    return ((predicted - true) ** 2 * weights).mean()
-
-
-def train_step(
-    vae: VideoVae, batch: Batch, progress: float, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Return the losses of one step.
-
-    Args:
-        vae: the networks.
-        batch: two video frames a sample.
-        progress: share of the training time that has passed, 0..1.
-        generator: source of the latent noise.
-    """
-    rig, free = encode(vae, batch)
-    true_rig = batch["rig"].flatten(0, 1)
-    losses = {"rig": rig_loss(rig, true_rig)}
-    pairs = batch["rig"]
-    code = free.view(len(pairs), -1)
-    losses["kl"] = 5e-4 * 0.5 * (code**2).mean()
-    if progress >= JOINT_FROM:
-        own = torch.rand(len(pairs), 1, 1, generator=generator) < 0.5
-        pairs = torch.where(own, rig.view_as(pairs), pairs)
-    else:
-        code = torch.zeros_like(code)
-    latent = vae.latent_of(pairs, vae.sample_free(code, generator))
-    flow, residual, flow_16, flow_32 = decode(vae, latent, batch)
-    losses["flow"] = flow_loss((flow, flow_16, flow_32), batch)
-    if progress >= PICTURE_FROM:
-        losses["picture"] = 2 * picture_loss(flow, residual, batch)
-    return losses
-
-
-@torch.no_grad()
-def evaluate(vae: VideoVae, shards: Shards) -> dict[str, float]:
-    """Return end-point errors (px at 128), picture errors and R2 of the encoder on a held-out set.
-
-    `own` decodes the true rig, `encoded` the encoder's latent.
-    """
-    vae.eval()
-    sums: dict[str, list[float]] = {}
-    predicted, true = [], []
-    for start in range(0, len(shards), 24):
-        rows = np.arange(start, min(start + 24, len(shards)))
-        batch = shards.batch(rows, np.tile([1, 3], (len(rows), 1)))
-        rig, free = encode(vae, batch)
-        predicted.append(rig)
-        true.append(batch["rig"].flatten(0, 1))
-        vis, ref = batch["vis"], F.avg_pool2d(batch["ref"], 2).repeat_interleave(2, 0)
-        frames = F.avg_pool2d(batch["frames"], 2)
-        parts = part_map(batch["boxes"], 64)
-        free = free.view(len(rows), -1)
-        results = {
-            "still": (torch.zeros_like(batch["base"]), 0.0),
-            "base": (batch["base"], 0.0),
-            "own": decode(vae, vae.latent_of(batch["rig"]), batch)[:2],
-            "encoded": decode(vae, vae.latent_of(rig.view_as(batch["rig"]), free), batch)[:2],
-        }
-        for name, (flow, residual) in results.items():
-            error = (flow - batch["flow"]).norm(dim=1, keepdim=True) * 64
-            made = warp(ref, flow, base_grid(64)) + residual
-            worth = {
-                "px": (error * vis).sum() / vis.sum(),
-                "px_parts": (error * vis * parts).sum() / (vis * parts).sum(),
-                "l1": ((made - frames).abs() * vis).sum() / vis.sum() / 3,
-            }
-            for key, value in worth.items():
-                sums.setdefault(f"{name}_{key}", []).append(float(value))
-    vae.train()
-    scores = {name: float(np.mean(values)) for name, values in sums.items()}
-    return scores | _r2(torch.cat(predicted), torch.cat(true))
-
-
-def _r2(predicted: Tensor, true: Tensor) -> dict[str, float]:
-    out: dict[str, float] = {}
-    for group, prefixes in RIG_GROUPS.items():
-        index = [i for name, i in RIG_INDEX.items() if name.startswith(prefixes)]
-        rest = ((predicted - true)[:, index] ** 2).sum()
-        out[f"r2_{group}"] = float(1 - rest / ((true - true.mean(0))[:, index] ** 2).sum())
-    return out
-
-
-def run_training(args: argparse.Namespace) -> None:
-    """Train until `--seconds` have passed, resuming from the checkpoint if there is one."""
-    torch.set_num_threads(args.threads)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(args.seed)
-    shards, held_out = Shards(_glob(args.data, "train")), Shards(_glob(args.data, "val"))
+def new_vae(params: VaeParams) -> VideoVae:
+    """Return untrained networks around the fixed latent space."""
     maps = build_maps()
-    params = VaeParams(width=args.width)
-    vae = VideoVae(
+    return VideoVae(
         params, torch.from_numpy(maps["readout"]), torch.from_numpy(maps["rig_to_latent"])
     )
-    optimiser = torch.optim.AdamW(vae.parameters(), args.lr, weight_decay=1e-2, betas=(0.9, 0.98))
-    step, spent = _resume(args.checkpoint, vae, optimiser)
-    rng, noise = np.random.default_rng(args.seed + step), torch.Generator().manual_seed(step)
-    print(f"{len(shards)} samples, {len(held_out)} held out; step {step}", flush=True)
-    started, saved = time.monotonic(), time.monotonic()
-    for batch in shards.epochs(args.batch, rng):
-        elapsed = spent + time.monotonic() - started
-        progress = elapsed / args.seconds
-        if time.monotonic() - saved > args.save_every or progress >= 1:
-            scores = evaluate(vae, held_out)
-            print(step, json.dumps({k: round(v, 4) for k, v in scores.items()}), flush=True)
-            _save(args.checkpoint, vae, optimiser, step, elapsed, scores)
-            saved = time.monotonic()
-        if progress >= 1:
-            return
-        rate = min(1, step / 50) * (0.5 + 0.5 * np.cos(np.pi * min(1.0, progress)))
-        for group in optimiser.param_groups:
-            group["lr"] = float(args.lr * (0.03 + 0.97 * rate))
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            losses = train_step(vae, batch, progress, noise)
-        optimiser.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimiser.step()
-        step += 1
-        if step % 50 == 0:
-            print(step, {k: round(v.item(), 4) for k, v in losses.items()}, flush=True)
 
 
-def _resume(path: Path, vae: VideoVae, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
-    if not path.is_file():
-        return 0, 0.0
-    saved: Mapping[str, Any] = torch.load(path, weights_only=True)
-    vae.load_state_dict(saved["vae"])
-    optimiser.load_state_dict(saved["optimiser"])
-    return int(saved["step"]), float(saved["elapsed"])
+def train(run: VaeRun) -> bool:
+    """Train all parts, or go on where their checkpoints stand; writes `run.out` at the end of each.
+
+    Args:
+        run: the run.
+
+    Returns:
+        False if somebody stopped it.
+
+    Raises:
+        ConfigError: there are no shards.
+        CheckpointError: a checkpoint is damaged, of another size, or cannot be written.
+    """
+    torch.set_flush_denormal(True)
+    shards = Shards(shard_paths(Path(run.data), "train"))
+    held_out = None
+    if run.validate_every_s > 0 and shard_paths(Path(run.data), "val"):
+        held_out = Shards(shard_paths(Path(run.data), "val"))
+    out, before = Path(run.out), None
+    for index, part in enumerate(PARTS):
+        if run.shares[index] <= 0:
+            continue
+        own = out.with_suffix(f".{part}.pt")
+        torch.manual_seed(run.seed)
+        learner = VaeLearner(run, part)
+        if before is not None and not own.exists():
+            load_weights(learner.module, load_checkpoint(before)["ema"], before)
+        left = run.seconds * run.shares[index]
+        if own.exists():
+            left -= float(load_checkpoint(own)["trained_s"])
+        settings = StageSettings(
+            steps=run.steps[index], seconds=max(left, 0.0),
+            batch_size=run.batch_size, accumulate=run.accumulate, ema=run.ema,
+            learning_rate=run.learning_rate, precision=run.precision, decay_from=0.5,
+            validate_every_s=run.validate_every_s if held_out else 0.0,
+            save_every_s=run.save_every_s, warm_up=50,
+        )  # fmt: skip
+        loop = Loop(learner, _batches(shards, run), settings, own, seed=run.seed)
+        log.info("vae %s: %d samples, from step %d", part, len(shards), loop.step)
+        before = own
+        if left <= 0:  # this part had its time
+            continue
+        finished = loop.run(None if held_out is None else _validator(held_out, learner))
+        _write(out, loop, learner, held_out if finished else None)
+        if not finished:
+            return False
+    return True
 
 
-def _save(
-    path: Path,
-    vae: VideoVae,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    elapsed: float,
-    scores: dict[str, float],
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".part")
-    content = {
-        "vae": vae.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": step,
-        "elapsed": elapsed,
-        "scores": scores,
-        "width": vae.params.width,
-    }
-    torch.save(content, scratch)
-    scratch.replace(path)
+def _batches(shards: Shards, run: VaeRun) -> Callable[[int], Any]:
+    def batch_at(number: int) -> Batch:
+        return shards.batch_at(number, run.batch_size, run.frames, run.seed)
+
+    return batch_at
 
 
-def _glob(folder: Path, split: str) -> list[Path]:
-    return sorted(folder.glob(f"{split}_*.npz"))
+def _validator(held_out: Shards, learner: VaeLearner) -> Callable[[Loop, LossCurve], None]:
+    def validate(loop: Loop, curve: LossCurve) -> None:
+        scores = evaluate(_averaged(loop, learner), held_out, parts=(learner.part,))
+        curve.add_metrics(loop.step, {"held_out": scores})
+        rounded = {name: round(value, 3) for name, value in scores.items()}
+        log.info("vae %s step %d: %s", learner.part, loop.step, json.dumps(rounded))
+
+    return validate
 
 
-def _image(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(pixels).movedim(-1, 1).float().div(255).contiguous()
+def _averaged(loop: Loop, learner: VaeLearner) -> VideoVae:
+    vae = new_vae(learner.vae.params)
+    loop.ema.copy_to(vae)
+    return vae.eval()
 
 
-def _flow(flow: np.ndarray) -> Tensor:
-    return torch.from_numpy(flow.astype(np.float32)).movedim(-1, 1).contiguous()
+def _write(out: Path, loop: Loop, learner: VaeLearner, held_out: Shards | None) -> None:
+    """Keep the averaged weights and their scores for the export."""
+    vae = _averaged(loop, learner)
+    parts: tuple[Part, ...] = ("decoder", "encoder") if learner.part != "decoder" else ("decoder",)
+    scores = {} if held_out is None else evaluate(vae, held_out, parts=parts)
+    save_checkpoint(
+        out, {"params": learner.about["params"], "ema": loop.ema.shadow, "step": loop.step,
+              "part": learner.part, "scores": scores},
+    )  # fmt: skip
 
 
 def main() -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description="Train the video VAE.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of train_*, val_* shards")
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=1800.0)
-    parser.add_argument("--save-every", type=float, default=180.0, help="seconds")
-    parser.add_argument("--batch", type=int, default=16, help="samples; twice as many frames")
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--width", type=int, default=VaeParams().width)
+    for field in dataclasses.fields(VaeRun):
+        name = f"--{field.name.replace('_', '-')}"
+        if field.name in ("shares", "steps"):
+            kind = float if field.name == "shares" else int
+            parser.add_argument(name, type=kind, nargs=3, default=field.default)
+        elif field.default is dataclasses.MISSING:
+            parser.add_argument(name, required=True)
+        else:
+            parser.add_argument(name, type=type(field.default), default=field.default)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
-    run_training(parser.parse_args())
+    args = vars(parser.parse_args())
+    torch.set_num_threads(args.pop("threads"))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    train(VaeRun(**args | {"shares": tuple(args["shares"]), "steps": tuple(args["steps"])}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("numba")
 from rest_bridge.rig import RIG_INDEX
-from rest_bridge.training.faces_data import make_vae_shard, portrait
+from rest_bridge.training.face_subjects import portrait
 from rest_bridge.training.render.landmarks66 import inter_ocular
 from rest_bridge.training.render.photo import PhotoHead
 
@@ -49,19 +49,3 @@ def test_flow_leads_back_to_the_reference(head: PhotoHead) -> None:
         near = frame.flow[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 2)
         back = frame.landmarks[index] + np.median(near, 0) / 2
         np.testing.assert_allclose(back, first.landmarks[index], atol=1.5)
-
-
-def test_a_shard_follows_from_its_seed_and_pairs_move_alike() -> None:
-    first, again = (make_vae_shard(4, 2, num_frames=2) for _ in range(2))
-    for name, values in first.items():
-        np.testing.assert_array_equal(values, again[name])
-    np.testing.assert_array_equal(first["rig"][0, :, 6:], first["rig"][1, :, 6:])
-    assert first["flow"].shape == first["base"].shape == (2, 2, 64, 64, 2)
-    assert first["frames"].shape == (2, 2, 128, 128, 3)
-    # The flow takes the frame's landmarks near the reference's.
-    cells = (first["landmarks"] * 64).astype(int).clip(0, 63)
-    for n in range(2):
-        for f in range(2):
-            x, y = cells[n, f, 30]
-            back = first["landmarks"][n, f, 30] + first["flow"][n, f, y, x].astype(float) / 2
-            np.testing.assert_allclose(back, first["landmarks_ref"][n, 30], atol=0.03)

@@ -5,13 +5,32 @@ curves on a shallow relief that turns with the pose; features are drawn flat on 
 artist does. Units as in `drawn_style`: half face widths, y DOWN, origin between the eyes.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import cv2
 import numpy as np
 
-from rest_bridge.training.render.drawn_sheet import FRACTION_BITS, Sheet, ellipse, fixed, smooth
+from rest_bridge.training.render.drawn_sheet import (
+    BACK_HAIR,
+    BODY,
+    FACE,
+    FRACTION_BITS,
+    FRONT_HAIR,
+    IRIS_LEFT,
+    IRIS_RIGHT,
+    LASH_LEFT,
+    LASH_RIGHT,
+    MOUTH_INSIDE,
+    WHITE_LEFT,
+    WHITE_RIGHT,
+    Sheet,
+    ellipse,
+    fixed,
+    smooth,
+)
 from rest_bridge.training.render.drawn_style import Style
 from rest_bridge.training.render.raster import Array
 
@@ -22,10 +41,19 @@ _LOWER_OUTER: Final = np.array([0.86, 0.68, 0.5, 0.32, 0.14])
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One drawing: rgba float32 [H, W, 4] premultiplied, landmarks float32 [66, 2] pixels."""
+    """One drawing, with what moves it (see `drawn_sheet` for layers).
+
+    Attributes:
+        rgba: float32 [H, W, 4], premultiplied.
+        landmarks: float32 [66, 2], pixels.
+        layers: uint8 [H * supersample, W * supersample].
+        nodes: layer -> float32 [N, 2], pixels of the finer grid.
+    """
 
     rgba: Array
     landmarks: Array
+    layers: Array
+    nodes: Mapping[int, Array]
 
 
 def draw_character(
@@ -45,20 +73,25 @@ def draw_character(
 
 class _Drawing(Sheet):
     def finish(self, supersample: int) -> Drawn:
-        self._back_hair()
-        self._body()
-        self._face()
-        self._nose()
-        self._mouth()
-        for side in (-1, 1):
-            self._eye(side)
-        self._front_hair()
-        for side in (-1, 1):
-            self._brow(side)
+        parts: tuple[tuple[int, Callable[[], None]], ...] = (
+            (BACK_HAIR, self._back_hair), (BODY, self._body), (FACE, self._face),
+            (FACE, self._nose), (FACE, self._mouth), (FACE, partial(self._eye, -1)),
+            (FACE, partial(self._eye, 1)), (FRONT_HAIR, self._front_hair),
+            (FACE, partial(self._brow, -1)), (FACE, partial(self._brow, 1)),
+        )  # fmt: skip
+        for number, (layer, draw) in enumerate(parts):
+            # Each part has chances of its own: an open mouth must not change the hair.
+            self.layer, self.rng = layer, np.random.default_rng([self.style.seed, number])
+            draw()
+        self.layer = FACE
+        self.follow(self.points)
         small = (self.size // supersample, self.size // supersample)
         rgba = cv2.resize(self.canvas, small, interpolation=cv2.INTER_AREA)
         rgba = rgba.astype(np.float32) / 255
-        return Drawn(rgba, (self.points / supersample).astype(np.float32))
+        nodes = {layer: np.concatenate(curves).astype(np.float32)
+                 for layer, curves in self.nodes.items()}  # fmt: skip
+        points = (self.points / supersample).astype(np.float32)
+        return Drawn(rgba, points, self.layers, nodes)
 
     def _back_hair(self) -> None:
         s = self.style
@@ -70,7 +103,7 @@ class _Drawing(Sheet):
         )  # fmt: skip
         pixels = np.array([self.place(p, -0.3, share=0.6 if p[1] > s.chin else 1.0)[0]
                            for p in smooth(outline)])  # fmt: skip
-        self.shape(pixels, s.hair * 0.8)
+        self.shape(self.follow(pixels), s.hair * 0.8)
 
     def _body(self) -> None:
         s = self.style
@@ -78,11 +111,11 @@ class _Drawing(Sheet):
         skin = s.shadow if s.cel else s.skin
         column = np.array([[-neck, s.chin * 0.6], [neck, s.chin * 0.6], [neck, base + 0.3],
                            [-neck, base + 0.3]])  # fmt: skip
-        self.shape(self.place(column, 0.0, share=0.5), skin)
+        self.shape(self.follow(self.place(column, 0.0, share=np.array([1.0, 1.0, 0.0, 0.0]))), skin)
         body = np.array([[-neck, base], [-broad, base + 0.4], [-broad * 1.1, base + 4],
                          [broad * 1.1, base + 4], [broad, base + 0.4], [neck, base],
                          [0, base + 0.3]])  # fmt: skip
-        self.shape(self.place(body, 0.0, share=0.12), s.cloth)
+        self.shape(self.follow(self.place(body, 0.0, share=0.0)), s.cloth)
 
     def _contour(self) -> Array:
         """Return the face's outline [N, 2] from the left ear over the chin to the right ear."""
@@ -105,6 +138,7 @@ class _Drawing(Sheet):
         outline = np.concatenate([contour, skull])
         pixels = self.place(outline, 0.08)
         self.shape(pixels, s.skin)
+        self.follow(pixels[len(contour) :])
         along = np.concatenate(
             [[0], np.cumsum(np.linalg.norm(np.diff(pixels[: len(contour)], axis=0), axis=1))]
         )
@@ -178,8 +212,11 @@ class _Drawing(Sheet):
             self.fill(ring, s.lip_colour)
         if is_open:
             hole = np.concatenate([inner_up, inner_low[::-1]])
+            self.layer = MOUTH_INSIDE
+            self.follow(hole)
             self.fill(hole, np.array([0.35, 0.1, 0.12]) if s.skin.mean() > 0.3 else s.ink)
             self._inside_mouth(u, edge[0], edge[1])
+            self.layer = FACE
             if s.line > 0 or s.mouth_kind == "line":
                 self.stroke(hole, s.ink, max(s.line, 0.012), closed=True)
         else:
@@ -250,7 +287,9 @@ class _Drawing(Sheet):
             self._iris(side, which, top, bottom, slant.mean())
         lash = {"anime": 0.06, "almond": 0.025, "round": 0.015}[s.eye_kind]
         weight = max(lash * self.rng.uniform(0.6, 1.3), s.line)
-        self.stroke(top, s.ink, weight)
+        self.layer = LASH_RIGHT if side < 0 else LASH_LEFT
+        self.stroke(self.follow(top), s.ink, weight)
+        self.layer = FACE
         if s.eye_kind == "round" or self.rng.random() < 0.5:
             shown = slice(0, 25) if s.eye_kind == "round" else slice(5, 20)
             self.stroke(bottom[shown], s.ink, max(0.012, 0.4 * weight))
@@ -281,10 +320,14 @@ class _Drawing(Sheet):
         window = canvas[low[1] : high[1], low[0] : high[0]]
         mask = np.zeros(window.shape[:2], np.uint8)
         cv2.fillPoly(mask, [fixed(opening - low)], 255, cv2.LINE_AA, shift=FRACTION_BITS)
-        self.canvas, self.origin = (
-            np.full(window.shape, (250, 250, 248, 255), np.uint8),
-            origin - low,
-        )
+        layers, kept = self.layers, self.layer
+        self.canvas = np.full(window.shape, (250, 250, 248, 255), np.uint8)
+        self.layer = WHITE_RIGHT if side < 0 else WHITE_LEFT
+        self.follow(opening)
+        self.layers = np.full(window.shape[:2], self.layer, np.uint8)
+        self.layer = IRIS_RIGHT if side < 0 else IRIS_LEFT
+        self.follow(self.place(centre + ellipse(radius, tall)))
+        self.origin = origin - low
         self.fill(self.place(centre + ellipse(radius, tall)), s.iris_colour * 0.6)
         self.fill(self.place(centre + ellipse(radius * 0.86, tall * 0.88)), s.iris_colour)
         if s.seed % 2:
@@ -296,7 +339,9 @@ class _Drawing(Sheet):
         self.fill(self.place(light + ellipse(radius * 0.25, tall * 0.22)), np.ones(3))
         share = mask[..., None].astype(np.float32) / 255
         window[:] = (self.canvas * share + window * (1 - share) + 0.5).astype(np.uint8)
-        self.canvas, self.origin = canvas, origin
+        shown = layers[low[1] : high[1], low[0] : high[0]]
+        shown[mask > 127] = self.layers[mask > 127]
+        self.canvas, self.origin, self.layers, self.layer = canvas, origin, layers, kept
 
     def _brow(self, side: int) -> None:
         s = self.style
@@ -336,7 +381,7 @@ class _Drawing(Sheet):
             deep = edge + 0.18 * self.rng.random() if s.bangs else edge - 0.2
             fringe += [[middle, deep], [0.85 - 1.7 * (k + 1) / num, edge - 0.2 * self.rng.random()]]
         fringe += [[-0.9, 0.1 - 0.3 * self.rng.random()], [-width, lock]]
-        pixels = self.place(np.concatenate([cap, np.array(fringe)]), 0.2)
+        pixels = self.follow(self.place(np.concatenate([cap, np.array(fringe)]), 0.2))
         self.shape(pixels if s.bangs > 3 else smooth(pixels), s.hair)
         self._strands(top)
         self._hair_lines(cap)

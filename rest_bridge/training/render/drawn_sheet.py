@@ -8,13 +8,16 @@ from typing import Final
 import cv2
 import numpy as np
 
-from rest_bridge.rig import RIG_INDEX
+from rest_bridge.rig import PIVOT_BELOW_EYES, RIG_INDEX
 from rest_bridge.training.render.drawn_style import Style
 from rest_bridge.training.render.pose import rotation
 from rest_bridge.training.render.raster import Array
 
 FRACTION_BITS: Final = 4
 """Of cv2's fixed-point coordinates."""
+(NOTHING, BACK_HAIR, BODY, FACE, WHITE_RIGHT, WHITE_LEFT, IRIS_RIGHT, IRIS_LEFT, LASH_RIGHT,
+ LASH_LEFT, MOUTH_INSIDE, FRONT_HAIR) = range(12)  # fmt: skip
+"""Layers of a drawing, each of which moves smoothly in itself. Right and left are the person's."""
 
 
 class Sheet:
@@ -22,12 +25,18 @@ class Sheet:
 
     def __init__(self, style: Style, rig: Array, size: int, eye_share: float) -> None:
         self.style, self.rig, self.size = style, rig, size
-        self.unit = eye_share * size / (2 * style.eye_x) * (1 + float(rig[5]))
+        self.unit = eye_share * size / (2 * style.eye_x)
         self.turn = rotation(*rig[:3])
         self.rng = np.random.default_rng(style.seed)
         self.canvas = np.zeros((size, size, 4), np.uint8)
-        shift = np.array([rig[3], -rig[4]]) * 2 * style.eye_x
-        self.origin = np.array([0.5, 0.44]) * size + shift * self.unit
+        self.layers = np.zeros((size, size), np.uint8)
+        """Which layer each pixel shows."""
+        self.layer = NOTHING
+        """What is being drawn."""
+        self.nodes: dict[int, list[Array]] = {}
+        """Layer -> curves [N, 2] in pixels that move with it, alike in every state."""
+        self.shift = np.array([rig[3], rig[4], 0]) * 2 * style.eye_x
+        self.origin = np.array([0.5, 0.44]) * size
         self.points = np.zeros((66, 2))
 
     def value(self, name: str) -> float:
@@ -39,29 +48,37 @@ class Sheet:
         inside = 1 - (xy[:, 0] / 1.08) ** 2 - ((xy[:, 1] - 0.2) / 1.9) ** 2
         return self.style.depth * np.sqrt(np.clip(inside, 0, 1))
 
-    def place(self, xy: Array, depth: Array | float | None = None, share: float = 1.0) -> Array:
-        """Turn points [N, 2] with the head (share 0 = body) and return pixels [N, 2]."""
+    def place(
+        self, xy: Array, depth: Array | float | None = None, share: Array | float = 1.0
+    ) -> Array:
+        """Move points [N, 2] with the head (share [N] or for all; 0 = body): pixels [N, 2]."""
         xy = np.atleast_2d(np.asarray(xy, float))
         z = self.relief(xy) if depth is None else np.broadcast_to(depth, len(xy))
-        pivot = np.array([0, -1.2 * self.style.chin, -0.4])
+        # As deep as the runtime takes drawings to be.
+        pivot = np.array([0, -2 * PIVOT_BELOW_EYES * self.style.eye_x, -0.4])
         solid = np.stack([xy[:, 0], -xy[:, 1], z], 1)
-        turned = (solid - pivot) @ self.turn.T.astype(float) + pivot
-        solid = solid + share * (turned - solid)
+        size = 1 + float(self.rig[5])
+        moved = size * (solid - pivot) @ self.turn.T.astype(float) + pivot + self.shift
+        solid = solid + np.broadcast_to(share, len(xy))[:, None] * (moved - solid)
         return self.origin + np.stack([solid[:, 0], -solid[:, 1]], 1) * self.unit
 
     def fill(self, pixels: Array, colour: Array) -> None:
         """Fill a closed shape."""
-        cv2.fillPoly(
-            self.canvas, [fixed(pixels)], _rgba255(colour), cv2.LINE_AA, shift=FRACTION_BITS
-        )
+        curve = [fixed(pixels)]
+        cv2.fillPoly(self.canvas, curve, _rgba255(colour), cv2.LINE_AA, shift=FRACTION_BITS)
+        cv2.fillPoly(self.layers, curve, (self.layer,), cv2.LINE_8, shift=FRACTION_BITS)
+
+    def follow(self, pixels: Array) -> Array:
+        """Let the layer that is being drawn move with a curve [N, 2], and return the curve."""
+        self.nodes.setdefault(self.layer, []).append(pixels)
+        return pixels
 
     def stroke(self, pixels: Array, colour: Array, weight: float, *, closed: bool = False) -> None:
         """Draw a line; `weight` in half face widths."""
         thick = max(1, round(weight * self.unit))
-        cv2.polylines(
-            self.canvas, [fixed(pixels)], closed, _rgba255(colour), thick, cv2.LINE_AA,
-            shift=FRACTION_BITS,
-        )  # fmt: skip
+        curve, bits = [fixed(pixels)], FRACTION_BITS
+        cv2.polylines(self.canvas, curve, closed, _rgba255(colour), thick, cv2.LINE_AA, bits)
+        cv2.polylines(self.layers, curve, closed, (self.layer,), thick, cv2.LINE_8, bits)
 
     def shape(self, pixels: Array, colour: Array) -> None:
         """Fill and outline a closed shape in the character's line."""

@@ -11,10 +11,16 @@ from typing import Final
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
-from rest_bridge.rig import ARKIT_NAMES, RIG_INDEX, RIG_NAMES
+from rest_bridge.rig import (
+    ARKIT_NAMES,
+    PIVOT_BEHIND_EYES,
+    PIVOT_BELOW_EYES,
+    RIG_INDEX,
+    RIG_NAMES,
+)
 from rest_bridge.training.render.assets import Targets, assets_path
 from rest_bridge.training.render.landmarks66 import MOUTH, MULTIPIE68
-from rest_bridge.training.render.pose import pose_vertices, rotation
+from rest_bridge.training.render.pose import angles, pose_vertices, rotation
 from rest_bridge.training.render.raster import Array, Mesh
 
 FITTED_EXPRESSIONS: Final = (
@@ -198,14 +204,6 @@ def _weak_perspective(
     return turn, scale, target_mean - scale * turn[:2] @ shape_mean
 
 
-def angles(turn: Array) -> Array:
-    """Return yaw, pitch, roll in degrees of Rz(roll) Rx(pitch) Ry(yaw)."""
-    pitch = np.arcsin(np.clip(turn[2, 1], -1, 1))
-    yaw = np.arctan2(-turn[2, 0], turn[2, 2])
-    roll = np.arctan2(-turn[0, 1], turn[1, 1])
-    return np.degrees([yaw, pitch, roll]).astype(np.float32)
-
-
 def _dense(model: IctModel, name: str, index: Array) -> Array:
     moved = np.zeros_like(model.vertices)
     for part in model.expression[name]:
@@ -252,7 +250,13 @@ class FittedHead:
         )
         eyes = self._fit.neutral[model.landmarks[36:48]]
         self._eyes = eyes.mean(0)
-        self._eye_distance = float(np.linalg.norm(eyes[:6].mean(0) - eyes[6:].mean(0)))
+        self.eye_distance = float(np.linalg.norm(eyes[:6].mean(0) - eyes[6:].mean(0)))
+        """Centimetres."""
+        self.scale, self.shift = self._fit.scale, self._fit.shift
+        """Pixels a centimetre, and pixels [2] (y up)."""
+        below = np.array([0, PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES]) * self.eye_distance
+        self.pivot = self._fit.turn @ (self._eyes - below)
+        """Where the head turns, in the camera's frame: float [3], centimetres."""
 
     def project(self, rig: Array) -> tuple[Array, Array]:
         """Return the expressed head [V, 3] and its points in the picture (pixels, depth) [V, 3].
@@ -272,15 +276,13 @@ class FittedHead:
         # The head turns from the picture's own pose to the rig's; the shoulders keep theirs.
         own = rotation(*self.rig[:3])
         relative = fit.turn.T @ (rotation(*rig[:3]) @ own.T) @ fit.turn
-        pose = np.array([*angles(relative), rig[3], rig[4], 0], np.float32)
+        pose = np.array([*angles(relative), *rig[3:6]], np.float32)
         moved = pose_vertices(
             expressed, pose, eyes=self._eyes,
-            chin_y=float(fit.neutral[model.landmarks[8], 1]), eye_distance=self._eye_distance,
+            chin_y=float(fit.neutral[model.landmarks[8], 1]), eye_distance=self.eye_distance,
         )  # fmt: skip
         seen = moved @ fit.turn.T
-        middle_seen = fit.turn @ self._eyes
-        flat = middle_seen[:2] + (seen[:, :2] - middle_seen[:2]) * (1 + rig[5])
-        x = flat[:, 0] * fit.scale + fit.shift[0]
-        y = -(flat[:, 1] * fit.scale + fit.shift[1])
+        x = seen[:, 0] * fit.scale + fit.shift[0]
+        y = -(seen[:, 1] * fit.scale + fit.shift[1])
         points = np.stack([x, y, CAMERA_DEPTH - seen[:, 2]], 1).astype(np.float32)
         return expressed, points

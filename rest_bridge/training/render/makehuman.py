@@ -24,6 +24,7 @@ from rest_bridge.training.render.makehuman_points import LANDMARK_VERTICES
 from rest_bridge.training.render.pose import pose_vertices
 from rest_bridge.training.render.raster import (
     Array,
+    Coverage,
     Materials,
     Mesh,
     cover,
@@ -53,10 +54,17 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """A posed head in a picture: float32 [V, 3] projected points and float32 [H, W] depth."""
+    """A posed head in a picture: all that is needed to be, or to be led to, a reference.
+
+    Attributes:
+        points: float32 [V, 3], projected, pixels and depth.
+        coverage: which triangle each pixel shows, and where.
+        field: float32 [H, W, 2], motion of the surroundings since the photo; None for 3-D heads.
+    """
 
     points: Array
-    depth: Array
+    coverage: Coverage
+    field: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,7 @@ class Head:
         left, right = shape[_LEFT_EYE_CAGE].mean(0), shape[_RIGHT_EYE_CAGE].mean(0)
         self.eyes = ((left + right) / 2).astype(np.float32)
         self.eye_distance = float(abs(left[0] - right[0]))
+        self._lids = shape[LANDMARK_VERTICES[36:48]].mean(0).astype(np.float32)
         self._chin_y = float(shape[LANDMARK_VERTICES[8], 1])
         self._assemble(texture_px, soft_alpha=soft_light > 10)
         self._lights = Lights(
@@ -225,11 +234,10 @@ class Head:
             pieces.append(np.einsum("vkc,vk->vc", body[corner], weight) + offset)
         return np.concatenate(pieces).astype(np.float32)
 
-    def project(self, posed: Array, pose: Array, camera: Camera, size_px: int) -> Array:
+    def project(self, posed: Array, camera: Camera, size_px: int) -> Array:
         """Return float32 [V, 3]: pixels (y down) and depth of posed vertices."""
-        distance = camera.distance_dm / (1 + float(pose[5]))
         focal = size_px * camera.distance_dm / camera.view_height_dm
-        depth = distance - (posed[:, 2] - self.eyes[2] + 0.6)
+        depth = camera.distance_dm - (posed[:, 2] - self.eyes[2] + 0.6)
         middle = self.eyes[:2] + np.array(camera.offset_dm, np.float32)
         across = focal * (posed[:, 0] - middle[0]) / depth
         up = focal * (posed[:, 1] - middle[1]) / depth
@@ -258,9 +266,9 @@ class Head:
         fine = size_px * supersample
         neutral = self.vertices(rig)
         posed = pose_vertices(
-            neutral, rig[:6], eyes=self.eyes, chin_y=self._chin_y, eye_distance=self.eye_distance
+            neutral, rig[:6], eyes=self._lids, chin_y=self._chin_y, eye_distance=self.eye_distance
         )
-        points = self.project(posed, rig[:6], camera, fine)
+        points = self.project(posed, camera, fine)
         coverage = cover(points, self.mesh, self._materials, (fine, fine))
         eye = np.array([*self.eyes[:2] + np.array(camera.offset_dm), camera.distance_dm])
         rgba = shade(
@@ -268,16 +276,23 @@ class Head:
             positions=posed, normals=vertex_normals(posed, self.mesh.triangles),
             openness=self._openness, eye=eye,
         )  # fmt: skip
-        flow = visible = None
-        if reference is not None:
-            flow, visible = flow_to_reference(
-                coverage, self.mesh, reference.points, reference.depth, depth_tolerance=0.07
-            )
         landmarks = points[LANDMARK_VERTICES, :2] / supersample
+        geometry = Geometry(points, coverage)
+        back = (None, None) if reference is None else self.flow(geometry, reference)
         return Rendered(
-            shrink(rgba, supersample), landmarks, part_boxes(landmarks), flow, visible,
-            Geometry(points, coverage.depth),
-        )  # fmt: skip
+            shrink(rgba, supersample), landmarks, part_boxes(landmarks), *back, geometry
+        )
+
+    def flow(self, frame: Geometry, target: Geometry) -> tuple[Array, Array]:
+        """Return the motion from one picture of this head to another one by the same camera.
+
+        Returns:
+            flow: float32 [H, W, 2] pixels, to be added to the frame's pixel position.
+            visible: float32 [H, W], 0 or 1.
+        """
+        return flow_to_reference(
+            frame.coverage, self.mesh, target.points, target.coverage.depth, depth_tolerance=0.07
+        )
 
 
 def _spread(direction: Array, count: int, width: float) -> Array:

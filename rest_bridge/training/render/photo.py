@@ -12,6 +12,8 @@ import cv2
 import numba as nb
 import numpy as np
 
+from rest_bridge.generator.base_flow import FULL_BOX
+from rest_bridge.generator.fields import invert, read_field
 from rest_bridge.training.render.ict_head import (
     BACK,
     GUMS,
@@ -23,8 +25,9 @@ from rest_bridge.training.render.ict_head import (
 )  # fmt: skip
 from rest_bridge.training.render.landmarks66 import MOUTH, part_boxes
 from rest_bridge.training.render.makehuman import Geometry, Rendered
-from rest_bridge.training.render.raster import Array, Coverage, cover, shrink
+from rest_bridge.training.render.raster import Array, cover, shrink
 from rest_bridge.training.render.shading import vertex_normals
+from rest_bridge.training.render.surroundings import Surroundings
 
 _DEPTH_TOLERANCE: Final = 0.8
 
@@ -72,7 +75,8 @@ class PhotoHead:
         self.rig = self._head.rig
         """The picture's own state: float32 [58]."""
         self._paint = self._colours(rng)
-        self._source = self._geometry(self.rig)[1]
+        self._surroundings = Surroundings(self._head, fine)
+        self._source = self.geometry(self.rig)
 
     def _colours(self, rng: np.random.Generator | None) -> Array:
         """Return float32 [5 materials, 2 sides, 3]: what to paint hidden surfaces with."""
@@ -100,62 +104,80 @@ class PhotoHead:
         patch = self.photo[y - radius : y + radius + 1, x - radius : x + radius + 1]
         return np.median(patch.reshape(-1, 3), 0)
 
-    def _geometry(self, rig: Array) -> tuple[Array, Geometry]:
+    def geometry(self, rig: Array) -> Geometry:
+        """Pose the head; enough to serve as a reference without a picture."""
+        return self._expressed(rig)[1]
+
+    def _expressed(self, rig: Array) -> tuple[Array, Geometry]:
         expressed, points = self._head.project(rig)
         fine = self.size_px * self.supersample
-        return expressed, Geometry(points, cover(points, self._head.mesh, None, (fine, fine)).depth)
+        coverage = cover(points, self._head.mesh, None, (fine, fine))
+        return expressed, Geometry(points, coverage, self._surroundings.forward(rig))
 
     def render(self, rig: Array, *, reference: Geometry | None = None) -> Rendered:
         """Draw the portrait in a state; `reference` as for `makehuman.Head.render`."""
         model = ict_model()
         fine = self.size_px * self.supersample
-        expressed, geometry = self._geometry(rig)
-        coverage = cover(geometry.points, self._head.mesh, None, (fine, fine))
+        expressed, geometry = self._expressed(rig)
         lips = expressed[model.landmarks[MOUTH], 2].max()
         dark = np.clip(1.0 - (lips - 0.6 - expressed[:, 2]) * 0.15, 0.1, 1.0)
         normals = vertex_normals(expressed, model.triangles)
         tone = (0.92 + 0.1 * normals[:, 1]) * (1 - 0.5 * model.lash)
-        flow, visible = self._flow(coverage, geometry, self._source)
+        flow, visible = self.flow(geometry, self._source)
         rgba = np.ones((fine, fine, 4), np.float32)
         _colour(
-            coverage.triangle, coverage.weight, model.triangles, model.material, model.side,
-            model.paintable, dark.astype(np.float32), tone.astype(np.float32), self._paint,
-            flow, visible, self.photo, rgba,
+            geometry.coverage.triangle, geometry.coverage.weight, model.triangles, model.material,
+            model.side, model.paintable, dark.astype(np.float32), tone.astype(np.float32),
+            self._paint, flow, visible, self.photo, rgba,
         )  # fmt: skip
-        if reference is not None:
-            flow, visible = self._flow(coverage, geometry, reference)
         landmarks = geometry.points[model.landmarks, :2] / self.supersample
+        back = (None, None) if reference is None else self.flow(geometry, reference)
         return Rendered(
-            shrink(rgba, self.supersample), landmarks, part_boxes(landmarks),
-            None if reference is None else flow, None if reference is None else visible, geometry,
-        )  # fmt: skip
+            shrink(rgba, self.supersample), landmarks, part_boxes(landmarks), *back, geometry
+        )
 
-    def _flow(
-        self, coverage: Coverage, geometry: Geometry, target: Geometry
-    ) -> tuple[Array, Array]:
-        """Return flow [H, W, 2] to `target`, also off the mesh, and visibility 0..1."""
+    def flow(self, frame: Geometry, target: Geometry) -> tuple[Array, Array]:
+        """Return the motion from one state to another of this portrait, both as `geometry` gives.
+
+        Off the mesh, hair and what is near follow the head as at run time (`Surroundings`).
+
+        Returns:
+            flow: float32 [H, W, 2] pixels, to be added to the frame's pixel position.
+            visible: float32 [H, W], 0..1.
+        """
+        coverage, model = frame.coverage, ict_model()
         covered = coverage.triangle >= 0
-        corner = ict_model().triangles[coverage.triangle[covered]]
+        corner = model.triangles[coverage.triangle[covered]]
         share = coverage.weight[covered]
-        moved = (target.points - geometry.points)[:, :2]
+        moved = (target.points - frame.points)[:, :2]
+        rule = self._rule(frame, target)
         flow = np.zeros((*covered.shape, 2), np.float32)
         flow[covered] = (
             moved[corner[:, 0]] * share[:, :1]
             + moved[corner[:, 1]] * share[:, 1:]
             + moved[corner[:, 2]] * (1 - share.sum(1, keepdims=True))
         )
-        outside = extrapolate(flow, covered)
-        flow = np.where(covered[..., None], flow, outside).astype(np.float32)
+        beyond = rule + extrapolate((flow - rule) * covered[..., None], covered)
+        flow = np.where(covered[..., None], flow, beyond).astype(np.float32)
         visible = np.ones(covered.shape, np.float32)
         _visibility(
-            coverage.triangle, ict_model().triangles, ict_model().material, geometry.points,
-            target.points, target.depth, coverage.weight, ict_model().paintable, flow, visible,
+            coverage.triangle, model.triangles, model.material, frame.points,
+            target.points, target.coverage.depth, coverage.weight, model.paintable, flow, visible,
         )  # fmt: skip
         return flow, visible
 
+    def _rule(self, frame: Geometry, target: Geometry) -> Array:
+        """Return how the surroundings of the head move from `frame` to `target`, in pixels."""
+        if frame.field is None or target.field is None:
+            raise ValueError("The geometry is another renderer's; use this portrait's own.")
+        fine, places = self.size_px * self.supersample, self._surroundings.places
+        back = invert(frame.field, FULL_BOX, places)
+        back += read_field(target.field, FULL_BOX, places + back)
+        return cv2.resize(back * np.float32(fine), (fine, fine), interpolation=cv2.INTER_LINEAR)
+
 
 def extrapolate(flow: Array, covered: Array) -> Array:
-    """Carry the motion softly past the mesh, so that hair and collar follow."""
+    """Carry a motion [S, S, 2], 0 where not covered, softly past the mesh."""
     size = flow.shape[0]
     small = (size // 4, size // 4)
     mass = cv2.resize(covered.astype(np.float32), small, interpolation=cv2.INTER_AREA)

@@ -1,15 +1,9 @@
 """How the six pose values of a rig move a head, alike for every kind of 3-D head."""
 
-from typing import Final
-
 import numpy as np
 
+from rest_bridge.rig import NECK_REACH, PIVOT_BEHIND_EYES, PIVOT_BELOW_EYES
 from rest_bridge.training.render.raster import Array
-
-PIVOT_BELOW_EYES: Final = 2.2
-"""The head turns about a point this many eye distances below and ..."""
-PIVOT_BEHIND_EYES: Final = 1.5
-"""... this many behind the middle of the eyes: the top of the neck."""
 
 
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Array:
@@ -27,12 +21,12 @@ def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Array:
 def pose_vertices(
     vertices: Array, pose: Array, *, eyes: Array, chin_y: float, eye_distance: float
 ) -> Array:
-    """Turn and shift the head, with the neck following smoothly and the shoulders hardly.
+    """Turn, enlarge and shift the head, with the neck following smoothly; the shoulders rest.
 
     Args:
         vertices: float32 [V, 3], y up, z to the viewer.
-        pose: float32 [6] as in `rest_bridge.rig.POSE_NAMES`; headZ is the camera's affair.
-        eyes: float32 [3], middle of the eyes.
+        pose: float32 [6] as in `rest_bridge.rig.POSE_NAMES`.
+        eyes: float32 [3], middle of the lids.
         chin_y: height of the chin.
         eye_distance: in the unit of `vertices`.
 
@@ -42,9 +36,32 @@ def pose_vertices(
     turn = rotation(*pose[:3])
     pivot = eyes - eye_distance * np.array([0, PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES])
     pivot = pivot.astype(np.float32)
-    low, high = chin_y - 1.6 * eye_distance, chin_y - 0.16 * eye_distance
+    low, high = (chin_y - reach * eye_distance for reach in reversed(NECK_REACH))
     share = np.clip((vertices[:, 1:2] - low) / (high - low), 0, 1)
     share = (share * share * (3 - 2 * share)).astype(np.float32)
     shift = (np.array([pose[3], pose[4], 0]) * eye_distance).astype(np.float32)
-    moved = vertices + share * ((vertices - pivot) @ turn.T + pivot - vertices)
-    return moved + shift * (0.4 + 0.6 * share)
+    grown = np.float32(1 + pose[5]) * (vertices - pivot) @ turn.T + pivot
+    return vertices + share * (grown + shift - vertices)
+
+
+def relative_pose(pose: Array, reference: Array) -> Array:
+    """Return the pose that the runtime needs to bring a reference's pose to another.
+
+    Args:
+        pose: float [6], absolute.
+        reference: float [6], absolute pose of the reference picture.
+
+    Returns:
+        float32 [6]: angles of R(pose) R(reference)^T, differences of the shifts, ratio of sizes.
+    """
+    turn = rotation(*pose[:3]).astype(float) @ rotation(*reference[:3]).astype(float).T
+    size = (1 + pose[5]) / (1 + reference[5]) - 1
+    return np.array([*angles(turn), *(pose[3:5] - reference[3:5]), size], np.float32)
+
+
+def angles(turn: Array) -> Array:
+    """Return yaw, pitch, roll in degrees of Rz(roll) Rx(pitch) Ry(yaw)."""
+    pitch = np.arcsin(np.clip(turn[2, 1], -1, 1))
+    yaw = np.arctan2(-turn[2, 0], turn[2, 2])
+    roll = np.arctan2(-turn[0, 1], turn[1, 1])
+    return np.degrees([yaw, pitch, roll]).astype(np.float32)

@@ -57,6 +57,8 @@ def paint_shut_eye(
     return box, _as_bytes(np.concatenate([painted, original[..., 3:]], -1))
 
 
+_HANG = 1.3
+"""Shortening of the lashes of a shut eye: they point at the viewer's feet."""
 _LASH_ENDS = 0.22
 """Eye widths by which a drawing's lashes go on beyond the corners."""
 
@@ -89,7 +91,9 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
         s, np.where(t < curve["bottom"], curve["bottom"] - (curve["bottom"] - t) * gain, t)
     )
     # Above it: a smooth sheet hung between the skin all around the eye, so that no rim shows.
-    own = eye.read(s, t)
+    bare, lashes = _lashes(eye)
+    is_lid = _smooth(0.0, 0.08, t - curve["top"])[..., None]  # the brow keeps its hair
+    own = eye.read(s, t, bare) * is_lid + eye.read(s, t) * (1 - is_lid)
     around = (t < upper - 0.17) | (t > lower + 0.13) | (s < -0.07) | (s > 1.07)
     sigma = max(1.0, 0.05 / eye.pixel)
     lid = cv2.GaussianBlur(fill_outside(own, around), (0, 0), sigma)
@@ -97,6 +101,7 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
     v = np.clip((closed - t) / height, 0, 1)[..., None]
     lid = lid * (1 + 0.06 * np.exp(-(((v - 0.35) / 0.22) ** 2)) - 0.1 * np.exp(-v / 0.1))
     picture = eye.picture[..., :3].astype(np.float32)
+    picture = np.where(bare < picture, picture, bare)
     detail = picture - cv2.GaussianBlur(picture, (0, 0), max(1.0, 0.35 * sigma))
     lid = lid + 0.8 * eye.read(s, curve["bottom"] + 0.02 + 0.5 * (closed - t), detail)
     kept = _smooth(0.08, 0.2, upper - t)[..., None]
@@ -112,9 +117,36 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
     line = np.exp(-((away / np.maximum(thick, 1e-4)) ** 2)) * np.minimum(1, body * 1.5)
     shadow = 0.22 * np.exp(-(np.maximum(t - closed, 0) / 0.05)) * (t > closed) * body
     out = out * (1 - shadow)[..., None]
+    # The portrait's own upper lashes hang down from there.
+    hanging = eye.read(s, curve["upper"] - _HANG * (t - closed), lashes[..., None])[..., 0]
+    hanging *= np.clip((t - closed) / eye.pixel + 0.5, 0, 1) * (1 - _smooth(0.12, 0.24, t - closed))
+    out = out * (1 - 0.85 * hanging)[..., None]
     strength = 0.88 if style == "photo" else 0.75
     out = out * (1 - strength * line)[..., None] + light.line * (strength * line)[..., None]
     return np.where(((s > -0.02) & (s < 1.02))[..., None], out, eye.read(s, t))
+
+
+def _lashes(eye: _EyePlace) -> tuple[Array, Array]:
+    """Part the portrait into skin without lashes, float32 [N, N, 3], and their darkness [N, N].
+
+    Only above the eye: thin dark lines there stay where the open lid was unless they are taken out.
+    """
+    picture = eye.picture[..., :3].astype(np.float32)
+    width = 1 / eye.pixel  # of the eye, in pixels
+    size = max(3, round(0.09 * width) | 1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    corner = (eye.places[0, 0] * len(picture)).astype(int) - 2 * size
+    stop = (eye.places[-1, -1] * len(picture)).astype(int) + 2 * size
+    low = np.maximum(corner, 0)
+    part = slice(low[1], max(stop[1], low[1] + 2)), slice(low[0], max(stop[0], low[0] + 2))
+    closed = cv2.morphologyEx(picture[part], cv2.MORPH_CLOSE, kernel)
+    darker = (closed - picture[part]).mean(-1) / np.maximum(closed.mean(-1), 8)
+    share = np.clip((darker - 0.08) / 0.12, 0, 1)
+    soft = cv2.GaussianBlur(closed, (0, 0), max(0.8, 0.3 * size))
+    bare, lashes = picture.copy(), np.zeros(picture.shape[:2], np.float32)
+    bare[part] = picture[part] * (1 - share[..., None]) + soft * share[..., None]
+    lashes[part] = np.clip(darker, 0, 0.9) * share
+    return bare, lashes
 
 
 def lid_is_bare(picture: ByteArray, lids: LidCurves, light: Light) -> bool:

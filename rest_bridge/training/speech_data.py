@@ -28,7 +28,7 @@ from rest_bridge.types import LATENT_STRIDE
 FloatArray = npt.NDArray[np.float32]
 
 _STYLE_SHARES: Final = {"grid": 2.0, "facegood": 2.0, "read": 2.8, "synthetic": 1.4,
-                        "foreign": 1.2, "negative": 0.8}  # fmt: skip
+                        "foreign": 1.2, "negative": 0.8, "own": 2.0}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

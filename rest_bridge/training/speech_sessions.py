@@ -107,6 +107,7 @@ def join_utterances(
     pieces = [p for p in pieces if len(p.mouth)]
     poses = [p.pose for p in pieces if p.pose is not None]
     brows = [p.brow for p in pieces if p.brow is not None]
+    lids = [p.lids for p in pieces if p.lids is not None]
     return Utterance(
         name=parts[0].name,
         style=parts[0].style,
@@ -116,6 +117,7 @@ def join_utterances(
         rest=np.concatenate([p.rest for p in pieces]),
         pose=np.concatenate(poses) if len(poses) == len(pieces) else None,
         brow=np.concatenate(brows) if len(brows) == len(pieces) else None,
+        lids=np.concatenate(lids) if len(lids) == len(pieces) else None,
     )
 
 
@@ -125,6 +127,7 @@ def _cut(part: Utterance, count: int) -> Utterance:
         part.closure[:count], part.rest[:count],
         None if part.pose is None else part.pose[:count],
         None if part.brow is None else part.brow[:count],
+        None if part.lids is None else part.lids[:count],
     )  # fmt: skip
 
 
@@ -205,7 +208,10 @@ def _life(
         pose[:, 1] += prosody.listening_nods(spoken, times_s, rng)
     if rng.random() < 0.35:  # a life that doesn't listen, as the runtime's planner has it
         spoken = []
-    blink = prosody.blinks(planner, spoken, times_s, rng)
+    if utterance.lids is not None:
+        blink = utterance.lids[: len(times_s)]
+    else:
+        blink = prosody.blinks(planner, spoken, times_s, rng)
     gaze = prosody.glances(planner, spoken, times_s, rng) if spoken else planner.gaze(times_s)
     return np.concatenate([blink[:, None], gaze, pose], 1).astype(np.float32)
 

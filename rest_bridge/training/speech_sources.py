@@ -54,6 +54,7 @@ class Utterance:
         rest: bool [F], inside a silence, 100 ms away from speech.
         pose: float32 [F, 6] where it was tracked, else None.
         brow: float32 [F], raised brows where tracked, else None.
+        lids: float32 [F], how far the lids are shut where tracked, else None.
         phones: as found, for the metrics.
         alphabet: of the phones.
     """
@@ -66,6 +67,7 @@ class Utterance:
     rest: npt.NDArray[np.bool_]
     pose: FloatArray | None = None
     brow: FloatArray | None = None
+    lids: FloatArray | None = None
     phones: list[Phone] = field(default_factory=list)
     alphabet: Alphabet = "arpabet"
 
@@ -115,7 +117,8 @@ def altered_utterance(utterance: Utterance, factor: float) -> Utterance:
         utterance, name=f"{utterance.name}~", samples=samples, mouth=at(utterance.mouth),
         closure=at(utterance.closure), rest=at(utterance.rest.astype(np.float32)) > 0.99,
         pose=None if utterance.pose is None else at(utterance.pose),
-        brow=None if utterance.brow is None else at(utterance.brow), phones=phones,
+        brow=None if utterance.brow is None else at(utterance.brow),
+        lids=None if utterance.lids is None else at(utterance.lids), phones=phones,
     )  # fmt: skip
 
 

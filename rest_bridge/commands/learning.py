@@ -37,6 +37,8 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "asd": (_TRAINING, "asd"),
         "distill": (_TRAINING, "distill"),
         "all": (_TRAINING, "all"),
+        "compare": (_TRAINING, "compare"),
+        "ablate": (_TRAINING, "ablate"),
         "sync-expert": (f"{_TRAINING}.evaluation.sync_training",),
     },
     "export": {

@@ -15,7 +15,8 @@ import numpy as np
 from rest_bridge.gallery import built_in_faces, built_in_voice, load_avatar
 from rest_bridge.inference.package import DEFAULT_PACKAGE, ModelPackage
 from rest_bridge.rig import RIG_INDEX
-from rest_bridge.training.evaluate import drive, read_voice, rig_aperture
+from rest_bridge.training.curves import lip_aperture
+from rest_bridge.training.evaluation.driving import Driver, read_voice, stack_rig
 from rest_bridge.types import VOICE_RATE_HZ, ByteArray, FloatArray
 
 BACKDROP: Final = ((58, 48, 44), (122, 96, 84))
@@ -38,7 +39,7 @@ def on_backdrop(rgba: ByteArray) -> ByteArray:
 def spoken_frame(rig: FloatArray) -> int:
     """Return the frame with the widest lips and open eyes; rig float32 [F, 58]."""
     open_eyes = rig[:, RIG_INDEX["eyeBlinkLeft"]] < 0.2
-    return int((rig_aperture(rig) * open_eyes).argmax())
+    return int((lip_aperture(rig) * open_eyes).argmax())
 
 
 def blink_frame(rig: FloatArray) -> int:
@@ -82,7 +83,9 @@ def main() -> None:
     args.sheets.mkdir(parents=True, exist_ok=True)
     hero: list[list[ByteArray]] = []
     for row, name in enumerate(built_in_faces()):
-        rgba, rig = drive(package, load_avatar(name, package), voice, size_px=512, seed=row)
+        driver = Driver(package, size_px=512, seed=row)
+        frames = list(driver.pictures(load_avatar(name, package), name, voice))
+        rgba, rig = [frame.rgba for frame in frames], stack_rig(frames)
         shown = [on_backdrop(rgba[i]) for i in telling_frames(rig, 16)]
         path = args.sheets / f"{name}.jpg"
         cv2.imwrite(str(path), sheet(shown, 8, TILE_PX), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])

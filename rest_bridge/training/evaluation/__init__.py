@@ -1,0 +1,1 @@
+"""Evaluation of the product on fixed held-out sets: `python -m rest_bridge.training.evaluate`."""

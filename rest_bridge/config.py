@@ -8,8 +8,15 @@ Every key has a description, every number a unit and a range: `config init` prin
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from rest_bridge.config_rig import (
+    LiveLinkSection,
+    RigLinesSection,
+    VmcSection,
+    VTubeStudioSection,
+)
+from rest_bridge.config_section import Section
 from rest_bridge.types import FRAME_RATE_HZ
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
@@ -36,12 +43,6 @@ def _check_frame_rate(value: int) -> int:
 
 FrameRate = Annotated[int, AfterValidator(_check_frame_rate)]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
-
-
-class Section(BaseModel):
-    """A table of the file; frozen, and it refuses what it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AvatarSection(Section):
@@ -332,6 +333,10 @@ class Config(Section):
         camera: virtual camera.
         recording: file out.
         voice_out: delayed voice.
+        vmc: rig values to VMC receivers.
+        live_link: rig values to Unreal Engine.
+        vtube_studio: rig values to VTube Studio.
+        rig_lines: rig values as lines of JSON.
         generator: seed, steps, chunks, tier.
         steering: expression, gaze, head motion, blinks.
         logging: level and file.
@@ -346,6 +351,10 @@ class Config(Section):
     camera: CameraSection = CameraSection()
     recording: RecordingSection = RecordingSection()
     voice_out: VoiceOutSection = VoiceOutSection()
+    vmc: VmcSection = VmcSection()
+    live_link: LiveLinkSection = LiveLinkSection()
+    vtube_studio: VTubeStudioSection = VTubeStudioSection()
+    rig_lines: RigLinesSection = RigLinesSection()
     generator: GeneratorSection = GeneratorSection()
     steering: SteeringSection = SteeringSection()
     logging: LoggingSection = LoggingSection()

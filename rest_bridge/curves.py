@@ -8,16 +8,20 @@ records it: Blender, Maya and Unreal add-ons import it), `.bvh` (the head's moti
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from rest_bridge import __version__
-from rest_bridge.errors import ConfigError, SinkError, SourceClosed
+from rest_bridge.audio.file import FileSource
+from rest_bridge.config import Config
+from rest_bridge.errors import ConfigError, SinkError, SinkUnavailable, SourceClosed
 from rest_bridge.gallery import Progress
+from rest_bridge.loader import Loader
+from rest_bridge.metrics import Metrics
 from rest_bridge.mouth_cues import as_rhubarb_json, as_tsv, mouth_cues
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.rig import POSE_NAMES, RIG_NAMES, VISEME_NAMES
@@ -25,10 +29,8 @@ from rest_bridge.sinks.rig_clock import instant_of
 from rest_bridge.sinks.rig_values import LIVE_LINK_NAMES, live_link_values
 from rest_bridge.types import (
     FRAME_RATE_HZ,
-    LATENT_STRIDE,
     VOICE_RATE_HZ,
     AudioSource,
-    ByteArray,
     FloatArray,
     RigFrame,
 )
@@ -39,17 +41,6 @@ _READ_SAMPLES: Final = VOICE_RATE_HZ
 _PATIENCE_S: Final = 3600.0
 _EYE_DISTANCE_CM: Final = 6.3
 """An adult's, for the head's translation in BVH."""
-
-
-class NoPictures:
-    """Stands where the decoder stands and draws nothing: one transparent pixel a frame."""
-
-    def decode(
-        self, latents: FloatArray, wanted: Sequence[bool] | None = None
-    ) -> Iterable[ByteArray | None]:
-        """Return a pixel for each frame of float32 [T, 16, 4, 4]."""
-        del wanted
-        return [np.zeros((1, 1, 4), np.uint8)] * (LATENT_STRIDE * len(latents))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +73,41 @@ def is_curves(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
+def curves_of_file(
+    audio: Path, out: Path, config: Config, *, progress: Progress | None = None
+) -> Curves:
+    """Write the curves of a voice file.
+
+    Args:
+        audio: any format, rate and channel count.
+        out: its ending chooses the format; replaced if it exists.
+        config: avatar, model and generator count.
+        progress: called with the fraction done and what is being done.
+
+    Returns:
+        What was written.
+
+    Raises:
+        RestBridgeError: the audio, the model or the output cannot be used.
+    """
+    report = progress or _quiet
+    if not out.parent.is_dir():
+        raise SinkUnavailable(
+            f"The folder of the output does not exist; create it first: {out.parent}"
+        )
+    if out.exists() and audio.exists() and out.samefile(audio):
+        raise ConfigError(f"The output would replace the voice file; choose another name: {out}")
+    with FileSource(audio, paced=False) as source:
+        loader = Loader(config)
+        loader.avatar(report)
+        report(0.0, "loading the model")
+        pipeline = loader.pipeline(Metrics(), "file", pictures=False)
+        curves = make_curves(source, pipeline, report, duration_s=source.duration_s or 0.0)
+    curves = replace(curves, sound_file=audio.name)
+    write_curves(curves, out)
+    return curves
+
+
 def make_curves(
     source: AudioSource, pipeline: Pipeline, report: Progress, *, duration_s: float
 ) -> Curves:
@@ -89,7 +115,7 @@ def make_curves(
 
     Args:
         source: read to its end.
-        pipeline: at the beginning of its stream, with `NoPictures` as its decoder.
+        pipeline: at the beginning of its stream, without pictures.
         report: told the progress.
         duration_s: of the voice, as far as known; 0 if not.
 
@@ -203,3 +229,7 @@ def as_bvh(curves: Curves) -> str:
         turned = [pose[name] for name in ("headRoll", "headPitch", "headYaw")]
         lines.append(" ".join(f"{v:.4f}" for v in (*moved, 60 * pose["headZ"], *turned)))
     return "\n".join(lines) + "\n"
+
+
+def _quiet(_done: float, _text: str) -> None:
+    """Report nothing."""

@@ -6,6 +6,7 @@ those that open outputs. Imports of OpenCV and ONNX Runtime happen here, in thos
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,15 +86,18 @@ class Loader:
         """Return the portrait at the output's size."""
         return portrait_at(self.avatar(), self._config.output.size)
 
-    def pipeline(self, metrics: Metrics, mode: Mode | None = None) -> Pipeline:
+    def pipeline(
+        self, metrics: Metrics, mode: Mode | None = None, *, pictures: bool = True
+    ) -> Pipeline:
         """Load the generator; its stages are timed in `metrics`.
 
         Args:
             metrics: where.
             mode: how the voice comes; as configured if None.
+            pictures: draw them; False for the face's parameters alone.
         """
         from rest_bridge.inference.session import import_onnxruntime
-        from rest_bridge.stages import load_stages
+        from rest_bridge.stages import NoPictures, load_stages
         from rest_bridge.wishes import steering_of
 
         wish = steering_of(self._config.steering)
@@ -108,6 +112,8 @@ class Loader:
             threads=self._config.model.threads,
             provider=self._config.model.provider,
         )
+        if not pictures:
+            self._stages = replace(self._stages, decoder=NoPictures())
         pipeline = Pipeline(
             self._stages,
             fps=self._config.output.fps,

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rest_bridge import __version__
+from rest_bridge import __version__, rig_outlets
 from rest_bridge.config import Config
 from rest_bridge.config_sources import changed
 from rest_bridge.endpoint import Security
@@ -137,6 +137,10 @@ OUTLETS: Final[dict[str, Callable[[Config, Loader, Metrics], Made]]] = {
     "recording": _recorder,
     "camera": _camera,
     "voice_out": _voice_output,
+    "vmc": rig_outlets.vmc,
+    "live_link": rig_outlets.live_link,
+    "vtube_studio": rig_outlets.vtube_studio,
+    "rig_lines": rig_outlets.rig_lines,
 }
 """How each output is made from the configuration."""
 
@@ -145,6 +149,10 @@ _SWITCHES: Final = {
     "zeromq": "endpoints.enabled",
     "preview": "preview.enabled",
     "camera": "camera.enabled",
+    "vmc": "vmc.enabled",
+    "live_link": "live_link.enabled",
+    "vtube_studio": "vtube_studio.enabled",
+    "rig_lines": "rig_lines.enabled",
 }
 _SECTIONS: Final = {
     "zeromq": "endpoints",
@@ -152,6 +160,10 @@ _SECTIONS: Final = {
     "recording": "recording",
     "camera": "camera",
     "voice_out": "voice_out",
+    "vmc": "vmc",
+    "live_link": "live_link",
+    "vtube_studio": "vtube_studio",
+    "rig_lines": "rig_lines",
 }
 _NEEDED: Final = {"recording": "path", "voice_out": "device"}
 

@@ -130,6 +130,17 @@ class Stages:
         return replace(self, motion=motion, tier=tier)
 
 
+class NoPictures:
+    """Stands where the decoder stands and draws nothing: one transparent pixel a frame."""
+
+    def decode(
+        self, latents: FloatArray, wanted: Sequence[bool] | None = None
+    ) -> Iterable[ByteArray | None]:
+        """Return a pixel for each frame of float32 [T, 16, 4, 4]."""
+        del wanted
+        return [np.zeros((1, 1, 4), np.uint8)] * (LATENT_STRIDE * len(latents))
+
+
 class EnlargedPictures:
     """A decoder of small pictures, enlarged to the size of the stream."""
 

@@ -5,9 +5,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import soundfile
 
-from rest_bridge.curves import Curves, as_bvh, as_live_link_csv, is_curves, write_curves
-from rest_bridge.errors import ConfigError, SinkError
+from rest_bridge.config import Config
+from rest_bridge.curves import (
+    Curves,
+    as_bvh,
+    as_live_link_csv,
+    curves_of_file,
+    is_curves,
+    write_curves,
+)
+from rest_bridge.errors import ConfigError, SinkError, SinkUnavailable
+from rest_bridge.gallery import built_in_voice
 from rest_bridge.mouth_cues import SHAPES, as_rhubarb_json, as_tsv, mouth_cues
 from rest_bridge.rig import RIG_INDEX, RIG_NAMES, VISEME_NAMES
 from rest_bridge.sinks.rig_values import LIVE_LINK_NAMES
@@ -22,6 +32,14 @@ def spoken(*parts: tuple[str, int], jaw: float = 0.2) -> tuple[np.ndarray, np.nd
     rig = np.zeros((len(names), len(RIG_NAMES)), np.float32)
     rig[:, RIG_INDEX["jawOpen"]] = [0 if n in ("sil", "PP") else jaw for n in names]
     return rig, visemes
+
+
+@pytest.fixture
+def voice_path(tmp_path):
+    """Two seconds of the built-in voice."""
+    samples, rate = soundfile.read(built_in_voice(), dtype="float32")
+    soundfile.write(tmp_path / "voice.wav", samples[: 2 * rate], rate)
+    return tmp_path / "voice.wav"
 
 
 def letters(cues) -> str:
@@ -119,3 +137,24 @@ def test_another_ending_and_a_missing_folder_are_refused(tmp_path):
         write_curves(curves(), tmp_path / "c.fbx")
     with pytest.raises(SinkError, match="No such file"):
         write_curves(curves(), tmp_path / "none" / "c.csv")
+
+
+def test_a_voice_file_becomes_curves_without_pictures(voice_path, tmp_path):
+    told: list[float] = []
+    made = curves_of_file(
+        voice_path, tmp_path / "c.csv", Config(), progress=lambda done, _: told.append(done)
+    )
+    rows = list(csv.reader(io.StringIO((tmp_path / "c.csv").read_text())))
+    assert len(rows) - 1 == len(made.rigs) == 50
+    jaw = [float(row[rows[0].index("JawOpen")]) for row in rows[1:]]
+    assert max(jaw) > 0.05
+    assert told[-1] == 1
+
+
+def test_the_voice_file_is_never_replaced(voice_path, tmp_path):
+    same = tmp_path / "same.json"
+    same.hardlink_to(voice_path)
+    with pytest.raises(ConfigError, match="replace the voice"):
+        curves_of_file(voice_path, same, Config())
+    with pytest.raises(SinkUnavailable, match="folder"):
+        curves_of_file(voice_path, tmp_path / "none" / "c.csv", Config())

@@ -47,7 +47,8 @@ def test_outputs_that_were_named_are_required(package_path, face, tmp_path):
 
 
 def test_names_of_outputs_are_those_the_command_line_requires():
-    assert set(OUTLETS) == {"zeromq", "preview", "recording", "camera", "voice_out"}
+    pictures = {"zeromq", "preview", "recording", "camera", "voice_out"}
+    assert set(OUTLETS) == pictures | {"vmc", "live_link", "vtube_studio", "rig_lines"}
 
 
 def test_files_are_heard_from_their_start_and_devices_from_now(package_path, tmp_path):

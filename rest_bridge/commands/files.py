@@ -1,4 +1,4 @@
-"""`rest-bridge render`: a voice file and a portrait in, a video file out."""
+"""`rest-bridge render`: a voice file and a portrait in, a video or curves out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,8 @@ from rest_bridge.commands.options import (
     SizeOption,
     configure,
 )
+from rest_bridge.config import Config
+from rest_bridge.types import FRAME_RATE_HZ
 
 
 def render(
@@ -22,7 +24,10 @@ def render(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Video to write: .mp4; .webm or .mov keep transparency."
+            "--output",
+            "-o",
+            help="Video to write: .mp4; .webm or .mov keep transparency. "
+            "Or the face's curves: .json, .csv (Live Link), .bvh, .tsv or .rhubarb.json (Rhubarb).",
         ),
     ] = Path("talking.mp4"),
     avatar: AvatarOption = None,
@@ -43,8 +48,12 @@ def render(
         "generator.seed": seed,
     }
     chosen = configure(config, settings, options).config
+    from rest_bridge.curves import is_curves
     from rest_bridge.render import render_file
 
+    if is_curves(output):
+        _write_curves(audio.expanduser(), output.expanduser(), chosen, json=json)
+        return
     with progress("starting", quiet=json) as report:
         done = render_file(audio.expanduser(), output.expanduser(), chosen, progress=report)
     if json:
@@ -62,3 +71,14 @@ def render(
         f"Wrote {done.path}: {done.media_s:.1f} s, {done.num_frames} frames, in {done.wall_s:.1f} s"
         f" (RTF {done.rtf:.2f})"
     )
+
+
+def _write_curves(audio: Path, output: Path, config: Config, *, json: bool) -> None:
+    from rest_bridge.curves import curves_of_file
+
+    with progress("starting", quiet=json) as report:
+        curves = curves_of_file(audio, output, config, progress=report)
+    if json:
+        print_json({"file": str(output), "frames": len(curves.rigs)})
+        return
+    out.print(f"Wrote {output}: {len(curves.rigs) / FRAME_RATE_HZ:.1f} s of curves")

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.status import Status as StatusLine
@@ -24,6 +24,7 @@ from rest_bridge.commands.options import (
 )
 from rest_bridge.config import Config
 from rest_bridge.config_sources import load_config
+from rest_bridge.errors import ConfigError
 
 if TYPE_CHECKING:
     from rest_bridge.daemon import Status
@@ -38,6 +39,18 @@ VoiceOutOption = Annotated[
 RecordOption = Annotated[
     Path | None, typer.Option("--record", help="Record to this file: .mp4, .webm or .mov.")
 ]
+
+RigOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rig",
+        metavar="WHERE",
+        help="Send the face's parameters to vmc, live-link, vtube-studio or lines (stdout).",
+    ),
+]
+_RIGS: Final = {
+    "vmc": "vmc", "live-link": "live_link", "vtube-studio": "vtube_studio", "lines": "rig_lines",
+}  # fmt: skip
 
 
 def demo(
@@ -79,6 +92,7 @@ def run(
     camera: CameraOption = None,
     voice_out: VoiceOutOption = None,
     record: RecordOption = None,
+    rig: RigOption = None,
     seconds: SecondsOption = None,
     size: SizeOption = None,
     seed: SeedOption = None,
@@ -95,8 +109,20 @@ def run(
         "output.size": size,
         "generator.seed": seed,
     }
+    wanted = [_rig_output(name) for name in rig or ()]
+    options.update({f"{name}.enabled": True for name in wanted})
     loaded = configure(config, settings, options)
-    return _run(loaded.config, seconds, _required(options), json=json)
+    lines = loaded.config.rig_lines
+    if json and lines.enabled and lines.target == "-":
+        raise ConfigError("--json and rig lines would both write to standard output; leave one.")
+    required = _required(options) | frozenset(wanted)
+    return _run(loaded.config, seconds, required, json=json)
+
+
+def _rig_output(name: str) -> str:
+    if name not in _RIGS:
+        raise ConfigError(f'--rig "{name}" is not known; use {", ".join(_RIGS)}.')
+    return _RIGS[name]
 
 
 def _required(options: dict[str, Any]) -> frozenset[str]:

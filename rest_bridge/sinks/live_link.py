@@ -71,7 +71,7 @@ class LiveLinkOutput:
         if not 0 < len(subject.encode()) <= _MAX_NAME_BYTES:
             raise ConfigError(
                 f'the Live Link subject "{subject}" must have 1 to {_MAX_NAME_BYTES} bytes; '
-                "set rig.live_link_subject"
+                "set live_link.subject"
             )
         self._address = (host, port)
         self._subject = subject
@@ -97,7 +97,7 @@ class LiveLinkOutput:
         except OSError as error:
             raise SinkUnavailable(
                 f'the Live Link receiver "{host}" port {port} cannot be reached '
-                f"({error.strerror}); check rig.live_link_host"
+                f"({error.strerror}); check live_link.host"
             ) from error
 
     def emit(self, instant: RigInstant) -> None:

@@ -118,7 +118,7 @@ class RigSink:
         clock: monotonic nanoseconds.
     """
 
-    policy: Literal["latest"] = "latest"
+    policy: Literal["latest", "every"] = "latest"
 
     def __init__(
         self,

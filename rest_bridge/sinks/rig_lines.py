@@ -1,6 +1,6 @@
 """Writes the face as JSON lines, one a frame: to standard output, a file or a named pipe.
 
-For anyone who wants rig values without a library: `rest-bridge run --rig-lines - | my-program`.
+For anyone who wants rig values without a library: `rest-bridge run --rig lines | my-program`.
 """
 
 import json
@@ -73,7 +73,7 @@ class RigLinesOutput:
         except OSError as error:
             reason = "nobody reads the pipe" if error.errno == 6 else error.strerror
             raise SinkUnavailable(
-                f"rig lines cannot be written ({reason}); choose another rig.lines: {path}"
+                f"rig lines cannot be written ({reason}); choose another rig_lines.target: {path}"
             ) from error
 
     def emit(self, instant: RigInstant) -> None:

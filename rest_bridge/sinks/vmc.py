@@ -81,7 +81,7 @@ class VmcOutput:
         except OSError as error:
             raise SinkUnavailable(
                 f'the VMC receiver "{host}" port {port} cannot be reached ({error.strerror}); '
-                "check rig.vmc_host"
+                "check vmc.host"
             ) from error
         self._begun_s = time.monotonic()
 

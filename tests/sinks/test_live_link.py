@@ -63,10 +63,10 @@ def test_packets_reach_the_port_with_the_time_of_day():
 
 @pytest.mark.parametrize("subject", ["", "x" * 64])
 def test_a_subject_that_cannot_be_is_refused(subject):
-    with pytest.raises(ConfigError, match="live_link_subject"):
+    with pytest.raises(ConfigError, match="live_link.subject"):
         LiveLinkOutput(subject=subject)
 
 
 def test_an_unknown_receiver_is_named():
-    with pytest.raises(SinkUnavailable, match=r"no-such-host\.invalid.*live_link_host"):
+    with pytest.raises(SinkUnavailable, match=r"no-such-host\.invalid.*live_link\.host"):
         LiveLinkOutput("no-such-host.invalid").open()

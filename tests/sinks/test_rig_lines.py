@@ -31,7 +31,7 @@ def test_lines_can_be_read_while_they_are_written(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SinkUnavailable, match=r"rig\.lines"):
+    with pytest.raises(SinkUnavailable, match=r"rig_lines\.target"):
         RigLinesOutput(str(tmp_path / "no" / "rig.jsonl")).open()
 
 

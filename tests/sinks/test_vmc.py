@@ -73,7 +73,7 @@ def test_a_receiver_that_is_not_there_yet_is_no_error():
 
 
 def test_an_unknown_receiver_is_named():
-    with pytest.raises(SinkUnavailable, match=r"no-such-host\.invalid.*rig\.vmc_host"):
+    with pytest.raises(SinkUnavailable, match=r"no-such-host\.invalid.*vmc\.host"):
         VmcOutput("no-such-host.invalid").open()
 
 

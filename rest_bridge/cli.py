@@ -17,7 +17,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from rest_bridge import __version__
-from rest_bridge.commands import configuration, files, inspection, learning, portraits, stream
+from rest_bridge.commands import (
+    configuration,
+    control,
+    files,
+    inspection,
+    learning,
+    portraits,
+    stream,
+)
 from rest_bridge.commands.console import ExitCode, out, print_error
 from rest_bridge.errors import ConfigError, RestBridgeError
 
@@ -39,6 +47,7 @@ for _command in (learning.train, learning.evaluate, learning.export):
     app.command(context_settings=learning.PASS_ON)(_command)
 app.add_typer(configuration.app, name="config")
 app.add_typer(portraits.app, name="avatar")
+app.add_typer(control.app, name="ctl")
 
 
 def _print_version(wanted: bool) -> None:

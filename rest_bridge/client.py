@@ -14,6 +14,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import zmq
@@ -41,6 +42,20 @@ _QUEUE_MESSAGES: Final = 500
 _WAKE_ADDRESS: Final = "inproc://stop"
 
 _log = logging.getLogger(__name__)
+
+
+class Refused(SinkError):
+    """The daemon answered that it will not, or cannot."""
+
+    def __init__(self, text: str, code: str) -> None:
+        """Note why.
+
+        Args:
+            text: the daemon's sentence.
+            code: of PROTOCOL.md, section Control.
+        """
+        super().__init__(text)
+        self.code = code
 
 
 class BridgeClient:
@@ -124,7 +139,7 @@ class BridgeClient:
         """Send a command and return the body of its reply. May be called from any thread.
 
         Args:
-            operation: "ping", "status", "mute", "avatars", "stop"; see PROTOCOL.md.
+            operation: "ping", "status", "mute", "avatars", "stop", ...; see PROTOCOL.md.
             timeout_s: how long to wait for the reply.
             **body: the command's arguments.
 
@@ -132,7 +147,32 @@ class BridgeClient:
             The reply's body.
 
         Raises:
-            SinkError: the daemon refused, or did not answer in time.
+            SinkError: the daemon refused (`Refused`), or did not answer in time.
+            WireError: its reply cannot be read.
+        """
+        return self.call(operation, body, timeout_s=timeout_s)
+
+    def call(
+        self,
+        operation: str,
+        body: Mapping[str, Any],
+        *,
+        timeout_s: float = 2.0,
+        on_event: Callable[[EventMessage], None] | None = None,
+    ) -> dict[str, Any]:
+        """Send a command like `request`, with any arguments, and hear what comes meanwhile.
+
+        Args:
+            operation: its name.
+            body: its arguments, msgpack types.
+            timeout_s: how long to wait for the reply; begins anew with each event.
+            on_event: called with "progress" and "statistics" events of the control socket.
+
+        Returns:
+            The reply's body.
+
+        Raises:
+            SinkError: the daemon refused (`Refused`), or did not answer in time.
             WireError: its reply cannot be read.
         """
         request_id = next(self._request_ids)
@@ -142,15 +182,28 @@ class BridgeClient:
             while (left_s := deadline - time.monotonic()) > 0:
                 if not self._control.poll(max(1, int(left_s * 1000))):
                     break
-                reply = decode(self._control.recv())  # late replies to older requests pass by
-                if isinstance(reply, ReplyMessage) and reply.request_id == request_id:
-                    if reply.ok:
-                        return dict(reply.body)
-                    raise SinkError(reply.error)
+                message = decode(self._control.recv())  # late replies to older requests pass by
+                if isinstance(message, EventMessage):
+                    deadline = time.monotonic() + timeout_s
+                    if on_event is not None:
+                        on_event(message)
+                elif isinstance(message, ReplyMessage) and message.request_id == request_id:
+                    if message.ok:
+                        return dict(message.body)
+                    raise Refused(message.error, message.code)
         raise SinkError(
             f"The daemon did not answer {operation!r} at {self._control_endpoint} within "
             f"{timeout_s:.1f} s; is it running?"
         )
+
+    def control_event(self, timeout_s: float) -> EventMessage | None:
+        """Return the next event of the control socket (statistics), or None if none came."""
+        with self._control_lock:
+            while self._control.poll(max(0, int(timeout_s * 1000))):
+                message = decode(self._control.recv())
+                if isinstance(message, EventMessage):
+                    return message
+        return None
 
     def clock_offset_ns(self, exchanges: int = 8) -> int:
         """Return the daemon's monotonic clock minus ours, from the quickest of some exchanges.

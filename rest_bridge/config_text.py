@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
 from rest_bridge.config import Config, number_range, sections
@@ -42,6 +43,15 @@ def toml_value(value: Any) -> str:
         return repr(value)
     # JSON's escapes are a subset of TOML's, which also wants DEL escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def settings_lines(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a configuration as lines "section.key = value"."""
+    return [
+        f"{section}.{key} = {toml_value(value)}"
+        for section, content in settings.items()
+        for key, value in content.items()
+    ]
 
 
 def _comment(section: str, key: str) -> str:

@@ -166,10 +166,14 @@ class Daemon:
     def operations(self) -> Mapping[str, "Operation"]:
         """Return what control clients may ask for."""
         from rest_bridge.operations import operations_of
+        from rest_bridge.speech_operations import speech_operations
 
-        return operations_of(
-            self.studio, status=self.status, settings=self._graph.settings, stop=self.stop
-        )
+        return {
+            **operations_of(
+                self.studio, status=self.status, settings=self._graph.settings, stop=self.stop
+            ),
+            **speech_operations(lambda: self._listener.source),
+        }
 
     def _statistics(self) -> Mapping[str, Any]:
         """Return what subscribers of the control socket get."""

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import platformdirs
 
-from rest_bridge.config_text import toml_value
 from rest_bridge.generator.steering import Steering
 from rest_bridge.hush import DEFAULT_HOLD_S
 from rest_bridge.sinks.control import BadRequest, Operation, Progress
@@ -243,15 +242,6 @@ def recording_path() -> Path:
     """Return a new file in the person's folder for videos."""
     name = datetime.now().astimezone().strftime("rest-bridge %Y-%m-%d %H.%M.%S.mp4")
     return platformdirs.user_videos_path() / name
-
-
-def settings_lines(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return a configuration as lines "section.key = value"."""
-    return [
-        f"{section}.{key} = {toml_value(value)}"
-        for section, content in settings.items()
-        for key, value in content.items()
-    ]
 
 
 def _with_arguments(

@@ -1,0 +1,67 @@
+"""What `rest-bridge ctl status` shows: once, or again and again."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rest_bridge.commands.asking import PATIENCE_S, ask
+from rest_bridge.commands.console import err, out, print_json
+from rest_bridge.commands.options import configure
+
+_RENEW_S = 20.0
+"""A subscription ends by itself a minute after the last request."""
+
+
+def status_lines(reply: Mapping[str, Any]) -> list[str]:
+    """Return the status as lines for a person."""
+    silent = ("paused" if reply["paused"] else "muted") if reply["silent"] else reply["activity"]
+    lines = [
+        f"{reply['phase']}, {silent}, {reply['elapsed_s']:.0f} s",
+        f"face      {reply['avatar']}",
+        f"voice     {reply['source']}",
+        f"tier      {reply['tier']}",
+        f"frames    {reply['fps']:.1f} per second, {reply['presented']} in all, "
+        f"{reply['repeated']} repeated",
+        f"latency   {reply['latency_p50_ms']:.0f} ms (p95 {reply['latency_p95_ms']:.0f})",
+    ]
+    lines += [
+        f"  {name:18} {stage['p50_ms']:6.1f} ms (p95 {stage['p95_ms']:.1f})"
+        for name, stage in reply["stages"].items()
+    ]
+    for output in reply["outputs"]:
+        why = f": {output['error']}" if output["error"] else ""
+        lines.append(
+            f"output    {output['output']}: {output['state']}, {output['sent']} sent, "
+            f"{output['dropped']} dropped{why}"
+        )
+    return lines
+
+
+def watch_daemon(
+    interval_s: float, endpoint: str | None, config: Path | None, *, json: bool
+) -> None:
+    """Show the statistics that the daemon pushes, until Ctrl-C or until it is gone."""
+    from rest_bridge.client import BridgeClient
+
+    address = endpoint or configure(config, None, {}).config.endpoints.control
+    ask("ping", endpoint=address)
+    with BridgeClient(frames="", events="", control=address) as client:
+        renew_s = 0.0
+        while True:
+            if time.monotonic() >= renew_s:
+                client.call("statistics.subscribe", {"interval_s": interval_s})
+                renew_s = time.monotonic() + _RENEW_S
+            event = client.control_event(interval_s + PATIENCE_S)
+            if event is None:
+                err.print("The daemon has ended.")
+                return
+            if json:
+                print_json(event.body)
+            else:
+                body = event.body
+                out.print(
+                    f"{body['elapsed_s']:.0f} s · {body['activity']} · {body['tier']} · "
+                    f"{body['fps']:.1f} fps · latency {body['latency_p50_ms']:.0f} ms "
+                    f"(p95 {body['latency_p95_ms']:.0f}) · {body['repeated']} repeated"
+                )

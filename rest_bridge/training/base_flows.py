@@ -27,7 +27,7 @@ from rest_bridge.types import Array, ByteArray, FloatArray
 
 LANDMARK_NOISE: Final = 0.004
 """Standard deviation of the noise on landmarks, in widths of the picture (0.5 px at 128)."""
-TRANSPARENT: Final = 0.4
+TRANSPARENT: Final = 0.7
 """Share of references without background, where the person's coverage is known."""
 CANVAS_PX: Final = 256
 

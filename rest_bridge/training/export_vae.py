@@ -7,6 +7,7 @@ model package.
 
 import argparse
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -76,7 +77,7 @@ def load_vae(checkpoint: Path) -> tuple[VideoVae, dict[str, Any]]:
         raise CheckpointError(f"This checkpoint is not the video VAE's: {checkpoint}")
     vae = new_vae(VaeParams(**saved["params"]))
     load_weights(vae, saved["ema"], checkpoint)
-    return vae.eval(), dict(saved["scores"])
+    return vae.eval(), dict(saved.get("scores", {}))
 
 
 def to_onnx(
@@ -100,7 +101,8 @@ def to_onnx(
     names = list(inputs)
     axes = {name: {0: "batch"} for name in [*names, *outputs]} if dynamic else None
     buffer = io.BytesIO()
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the older exporter, whose graphs ORT reads best
         torch.onnx.export(
             module, tuple(inputs.values()), buffer, input_names=names,
             output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET, dynamo=False,

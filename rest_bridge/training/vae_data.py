@@ -178,7 +178,8 @@ def person_cells(batch: Batch, person: Tensor) -> Tensor:
     theirs = F.grid_sample(person.repeat_interleave(frames, 0), where, align_corners=False)
     photo = (batch["kind"] == 1).repeat_interleave(frames).view(-1, 1, 1, 1)
     cover = torch.where(photo, theirs, batch["alpha"])
-    return batch["vis"] * (cover > 0.7)
+    within = where.abs().amax(-1)[:, None] < 1  # beyond the picture there is nothing to show
+    return batch["vis"] * (cover > 0.7) * within
 
 
 def _image(pixels: np.ndarray) -> Tensor:

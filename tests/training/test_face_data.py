@@ -119,3 +119,58 @@ def test_relative_pose_brings_the_reference_to_the_frame() -> None:
     only_turned = np.zeros(58, np.float32)
     only_turned[0] = 5
     np.testing.assert_allclose(relative_rig(rig, only_turned)[0, :3], [15, 0, 0], atol=1e-4)
+
+
+def test_the_runtime_moves_a_refined_head_as_training_does(tmp_path, package_path) -> None:
+    import shutil
+    from dataclasses import replace
+
+    import torch
+
+    from rest_bridge.generator.base_flow import FULL_BOX, BaseFlow
+    from rest_bridge.generator.correction import FlowDecoder
+    from rest_bridge.generator.fields import grid_points
+    from rest_bridge.training.base_flows import reference_avatar
+    from rest_bridge.training.export_vae import export_vae
+    from rest_bridge.training.vae import VaeRun, new_vae
+    from rest_bridge.training.vae_data import Shards
+    from rest_bridge.training.vae_losses import decode, moving
+
+    torch.manual_seed(0)
+    vae = new_vae(VaeRun("", "", width=4, reference_width=4, encoder_width=4).params()).eval()
+    for layer in (vae.reference_encoder.to_maps, vae.reference_encoder.to_pivot):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    torch.nn.init.normal_(vae.decoder.flow_64.weight, std=0.05)
+    folder = tmp_path / "package"
+    shutil.copytree(package_path, folder)
+    export_vae(vae, {}, folder)
+    package = ModelPackage.load(folder)
+
+    source = tmp_path / "train_0005.npz"
+    np.savez(source, **make_vae_shard(5, 4, num_frames=2, pairs=((("head", "photo"), 1.0),)))  # pyright: ignore
+    add_maps(package, source, tmp_path / "train_0001.npz")
+    shards = Shards([tmp_path / "train_0001.npz"])
+    row = int(np.flatnonzero(shards.arrays["kind"] == 1)[0])
+    batch = shards.batch(np.array([row]), np.array([[0, 1]]))
+    with torch.no_grad():
+        latent = vae.latent_of(batch["rig"].view(1, 2, 58))
+        out = decode(vae, latent, batch)
+
+    a = shards.arrays
+    avatar = reference_avatar(package, a["ref"][row], None, a["landmarks_ref"][row])
+    decoder = FlowDecoder(package, avatar)
+    assert decoder.head is not None
+    base = BaseFlow(replace(avatar, head=decoder.head))
+    cells = grid_points(FULL_BOX, 64, 64)
+    rig = a["rig_rel"][row, 1]
+    moved = base.whole(base.pose(rig[:6])[0], base.expression(rig[6:]), cells)
+    posed = out.posed[1].permute(1, 2, 0).numpy() / 2
+    size = np.linalg.norm(posed, axis=-1).mean()
+    assert np.linalg.norm(moved - posed, axis=-1).mean() < 0.15 * size
+    seen = base.seen(moved, cells)
+    gate = moving(torch.from_numpy(2 * seen.transpose(2, 0, 1)[None]))[0, 0, ..., None].numpy()
+    delta = decoder(latent[0].numpy(), 1, seen) * gate
+    trained = (out.flow - out.posed)[1].permute(1, 2, 0).numpy() / 2
+    middle = (slice(16, 48), slice(16, 48))  # where the compositor takes all of it
+    assert np.abs(trained[middle]).mean() > 1e-4
+    assert np.abs(delta - trained)[middle].mean() < 0.25 * np.abs(trained[middle]).mean()

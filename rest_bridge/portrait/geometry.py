@@ -34,8 +34,9 @@ SHAPES: Final = np.array(
     [i for i, name in enumerate(ARKIT_NAMES) if not name.startswith(_LIDS + _LEFT_OUT)], np.int16
 )
 _EMPHASIS: Final = {"mouthFunnel": 1.4, "mouthPucker": 1.35, "browInnerUp": 0.8,
+                    "browDownLeft": 1.5, "browDownRight": 1.5,
                     "browOuterUpLeft": 0.8, "browOuterUpRight": 0.8}  # fmt: skip
-"""The scans' pouts look weak in a picture, their brows too strong (judged by eye)."""
+"""The scans' pouts and frowns look weak in a picture, raised brows too strong (judged by eye)."""
 _NARROWS: Final = {"mouthFunnel": 0.36, "mouthPucker": 0.46}
 """Share of the mouth's width that each takes away: an o is 35 to 40 mm wide, a u 25 to 30."""
 _JAW_OPENING: Final = 0.43

@@ -448,7 +448,7 @@ def monitor_of(output: str) -> str:
     Raises:
         SinkUnavailable: there is none.
     """
-    from rest_bridge.sound import pulse
+    from rest_bridge.sound import cable, pulse
     from rest_bridge.sound.devices import choose, list_outputs
 
     server = pulse.query()
@@ -457,7 +457,10 @@ def monitor_of(output: str) -> str:
             f"What {output!r} plays cannot be heard directly ({server}); name a microphone near "
             "it with --hear."
         )
-    default = output.strip().lower() in ("", "default")
+    word = output.strip().lower()
+    if word == cable.WORD:
+        return cable.create(SinkUnavailable).microphone
+    default = word in ("", "default")
     sink = server.default_sink if default else choose(list_outputs(), output, SinkUnavailable).name
     found = [source.name for source in server.sources if source.monitor_of == sink]
     if not found:

@@ -15,7 +15,7 @@ import numpy as np
 
 from rest_bridge.errors import SinkUnavailable
 from rest_bridge.sinks.playout import Playout
-from rest_bridge.sound import portaudio
+from rest_bridge.sound import cable, portaudio
 from rest_bridge.sound.devices import (
     PULSE,
     DeviceList,
@@ -46,12 +46,14 @@ class VoiceOutput:
     """Plays each sample when its picture is shown; a device that disappears is opened again.
 
     Args:
-        device: name or part of it; "default" or empty for the system's default.
+        device: name or part of it; "default" or empty for the system's default; "cable" for the
+            virtual cable, which is made if need be.
         gain_db: in decibels.
         offset_s: plays so much later, against outputs that show late; negative for earlier.
         heard: what the voice comes from, as the person named it; an output that it hears is
             refused.
         latency_s: asked of the sound device.
+        playout: gives the samples; a measurement puts its own here.
     """
 
     policy: Literal["latest", "every"] = "every"
@@ -63,14 +65,15 @@ class VoiceOutput:
         gain_db: float = 0.0,
         offset_s: float = 0.0,
         heard: str = "",
-        latency_s: float = 0.02,
+        latency_s: float = 0.04,
+        playout: Playout | None = None,
     ) -> None:
         self.name = "voice output"
         self._wanted = "" if device.strip().lower() == "default" else device
         self._factor = np.float32(10 ** (gain_db / 20))
         self._heard = heard
         self._latency_s = latency_s
-        self._playout = Playout(DELAY_S + offset_s)
+        self._playout = playout or Playout(DELAY_S + offset_s)
         self._hears_ahead = False
         self._last_due_ns = 0
         self._sounddevice: Any = None
@@ -83,6 +86,11 @@ class VoiceOutput:
             hint="is another program using it alone? See `rest-bridge devices`.",
             error=SinkUnavailable,
         )
+
+    @property
+    def device(self) -> str:
+        """Name of the device that was opened."""
+        return self._stream.name
 
     @property
     def delay_s(self) -> float:
@@ -179,6 +187,9 @@ class VoiceOutput:
         return np.clip(samples * self._factor, -1.0, 1.0)
 
     def _find(self) -> SoundDevice:
+        if self._wanted.strip().lower() == cable.WORD:
+            made = cable.create(SinkUnavailable)
+            return choose(list_outputs(), made.output, SinkUnavailable)
         if self._wanted:
             return choose(list_outputs(), self._wanted, SinkUnavailable)
         devices = list_portaudio("output")

@@ -3,7 +3,7 @@
 import sys
 
 from rest_bridge.errors import RestBridgeError, SourceError
-from rest_bridge.sound import pulse
+from rest_bridge.sound import cable, pulse
 from rest_bridge.sound.devices import (
     DeviceList,
     choose,
@@ -48,6 +48,8 @@ def _heard(source: str) -> str:
 
 
 def _played(output: str) -> str:
+    if output.strip().lower() == cable.WORD:
+        return cable.SINK
     if output.strip().lower() not in ("", "default"):
         return choose(list_outputs(), output, SourceError).name
     server = pulse.query()

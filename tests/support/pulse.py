@@ -22,8 +22,10 @@ from rest_bridge.types import VOICE_RATE_HZ, FloatArray
 
 _SINKS = {"rb_speakers": 2, "rb_micfeed": 1, "rb_cable": 2}
 _SETTLE_S = 2.5
-# On a busy test machine a starved player or server would lose sound before we could.
-_PRIORITY = ["nice", "-n", "-15"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+# On a busy test machine a starved player or server would lose sound before we could. Niceness does
+# not help there: it counts only among the processes of one session (autogroups).
+_MAY = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("chrt") is not None
+_PRIORITY = ["chrt", "-r", "1"] if _MAY else []
 _SCRIPT = (
     "\n".join(
         f"load-module module-null-sink sink_name={name} rate=48000 channels={channels}"
@@ -67,6 +69,9 @@ class PulseAudio:
             time.sleep(0.05)
         else:
             raise RuntimeError("PulseAudio did not start")
+        if _PRIORITY:  # it gives up what it was started with
+            for task in Path(f"/proc/{self._processes[0].pid}/task").iterdir():
+                os.sched_setscheduler(int(task.name), os.SCHED_RR, os.sched_param(1))
         if keep_in_real_time:
             # An idle null sink renders up to 2 s ahead; a player with little latency prevents it.
             for name, channels in _SINKS.items():
@@ -159,10 +164,10 @@ def in_real_time() -> Iterator[None]:
     if not _PRIORITY:
         yield
         return
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    os.setpriority(os.PRIO_PROCESS, 0, -15)  # of this thread and of what it starts
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # of this thread and what it starts
     yield
-    os.setpriority(os.PRIO_PROCESS, 0, before)
+    os.sched_setscheduler(0, *before)
 
 
 def tone(tone_hz: float, seconds: float, level: float = 0.5) -> FloatArray:

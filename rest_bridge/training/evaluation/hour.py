@@ -32,8 +32,8 @@ _SMILE: Final = [RIG_INDEX["mouthSmileLeft"], RIG_INDEX["mouthSmileRight"]]
 
 
 def jobs(shop: Workshop) -> list[Job]:
-    """Return what is to be done: an hour, or six minutes when quick."""
-    minutes = 6 if shop.quick else 60
+    """Return what is to be done: an hour, or four minutes when quick."""
+    minutes = 4 if shop.quick else 60
     portraits = ("t2i_302",) if shop.quick else ("t2i_302", "raphael")
     return [Job(f"hour/{minutes}", _job(shop, minutes, portraits))]
 
@@ -98,7 +98,7 @@ def _shown(shop: Workshop, name: str, rig: FloatArray) -> list[Row]:
         colour = np.stack([skin_colour(frame, face) for frame in frames]).mean(0)
         values = {
             "identity": float(_cosine(codes.mean(0), first)),
-            **{f"proportion_{k}": v for k, v in enumerate(_proportions(points))},
+            **{f"proportion_{k}": float(v) for k, v in enumerate(_proportions(points))},
             **{f"colour_{n}": float(v) for n, v in zip("Lab", colour, strict=True)},
         }
         rows.append(Row(SUBSET, f"pictures, {name}", f"minute {minute}", name, values))

@@ -155,14 +155,15 @@ def _real_rows(clip: HeldOut, others: Sequence[HeldOut]) -> list[Row]:
     """How the real talker fares by the same ruler; correlation with himself says nothing."""
     values = judge(clip, others, clip.aperture, clip.width)
     kept = {k: values[k] for k in ("closed", "rest_spread", "rounding", "other") if k in values}
-    return [Row(SUBSET, f"{clip.group} {REAL}", clip.name, REAL, kept)]
+    return [Row(SUBSET, f"{clip.group}, {REAL[1:-1]}", clip.name, REAL, kept)]
 
 
 def _silence_jobs(
     shop: Workshop, voices: Sequence[FloatArray], talkers: Sequence[HeldOut]
 ) -> list[Job]:
     """A talker's sentence gives the speaking spread; then sounds at which to keep still."""
-    sounds = conditions.silences(_SILENCE_S, voices, seed=shop.seed)
+    seconds = _SILENCE_S * (0.6 if shop.quick else 1.0)
+    sounds = conditions.silences(seconds, voices, seed=shop.seed)
     names = ("digital silence", "white noise 10 dB", "keyboard") if shop.quick else tuple(sounds)
 
     def run(name: str, portrait: str) -> Callable[[], list[Row]]:

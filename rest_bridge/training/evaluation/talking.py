@@ -23,7 +23,7 @@ from rest_bridge.training.evaluation.jobs import Job, Row
 from rest_bridge.training.evaluation.own_features import FrameFeatures, motion_features
 from rest_bridge.training.evaluation.published import I3d, Inception, sha256
 from rest_bridge.training.evaluation.reconstruction import reference_frame, square_avatar
-from rest_bridge.training.evaluation.sync_expert import embed, load_expert
+from rest_bridge.training.evaluation.sync_expert import WEIGHTS, embed, load_expert
 from rest_bridge.training.evaluation.sync_inputs import (
     crop_places,
     log_mels,
@@ -120,13 +120,18 @@ def _named(score: SyncScore, suffix: str) -> dict[str, float]:
 def sync_jobs(shop: Workshop) -> list[Job]:
     """Return what is to be done for Sync-C and Sync-D."""
     judges, clips = Judges(shop), shop.library.talkers(2 if shop.quick else 12)
+    # Another expert is another ruler: what it judged must not be taken for this one's word.
+    ruler = sha256(WEIGHTS)
     made = [
-        Job(f"sync/{clip.name}", _sync_job(shop, judges, clip, clips[(row + 1) % len(clips)]))
+        Job(
+            f"sync/{ruler}/{clip.name}",
+            _sync_job(shop, judges, clip, clips[(row + 1) % len(clips)]),
+        )
         for row, clip in enumerate(clips)
     ]
     names = ("t2i_302",) if shop.quick else ("t2i_302", "raphael", "luna")
     return made + [
-        Job(f"sync/{clip.name}/{name}", _portrait_job(shop, judges, clip, name))
+        Job(f"sync/{ruler}/{clip.name}/{name}", _portrait_job(shop, judges, clip, name))
         for name in names
         for clip in clips[:4]
     ]

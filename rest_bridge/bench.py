@@ -18,17 +18,21 @@ from rich.table import Table
 
 from rest_bridge import __version__
 from rest_bridge.audio.file import FileSource
+from rest_bridge.audio.source import open_source
 from rest_bridge.config import Config
 from rest_bridge.daemon import Daemon
 from rest_bridge.gallery import Progress
 from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
-from rest_bridge.loader import Loader
+from rest_bridge.histogram import latency_svg
+from rest_bridge.latency import STAGES, breakdown
+from rest_bridge.loader import Loader, chunk_of
 from rest_bridge.metrics import Metrics, Summary
 from rest_bridge.rehearsal import rehearse
+from rest_bridge.tiers import TIER_NAMES
 from rest_bridge.types import VOICE_RATE_HZ, AudioSource, Frame, FrameFormat
 
 DEFAULT_SECONDS: Final = 20.0
-_STAGES: Final = ("features", "motion", "decode", "chunk")
+_COMPUTE: Final = ("features", "motion", "decode", "chunk")
 _MOST_LOADING_S: Final = 60.0
 _READ_SAMPLES: Final = VOICE_RATE_HZ // 25
 
@@ -60,7 +64,11 @@ class Live:
     Attributes:
         seconds: from the first generated frame to the last.
         fps: frames handed to an output in each second.
+        voice: where it came from.
         latency: from captured sample to frame handed over, milliseconds.
+        latencies_ms: of each of the last frames.
+        stages: where it goes, by stage (`latency.STAGES`) and outlet.
+        tiers: how often each tier was entered after the start.
         repeated: frames that were not in time.
         dropped_samples: voice that was lost.
         first_still_s: from the start of the load to the portrait at an output.
@@ -69,7 +77,11 @@ class Live:
 
     seconds: float
     fps: float
+    voice: str
     latency: Summary
+    latencies_ms: list[float]
+    stages: dict[str, Summary]
+    tiers: dict[str, int]
     repeated: int
     dropped_samples: int
     first_still_s: float
@@ -108,6 +120,7 @@ def measure(
     voice: Path,
     *,
     seconds: float = DEFAULT_SECONDS,
+    source: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Run both measurements.
@@ -116,6 +129,8 @@ def measure(
         config: avatar, model, output and generator count; no output is opened.
         voice: audio file, repeated as needed.
         seconds: of voice for each measurement.
+        source: a real voice for the live measurement, as `audio.source`, whose own delay counts
+            then; the file, fed like a microphone without any, if None.
         progress: called with the fraction done and what is being done.
 
     Returns:
@@ -126,7 +141,7 @@ def measure(
     """
     report = progress or _quiet
     report(0.0, "live")
-    live = _live(config, voice, seconds)
+    live = _live(config, voice, seconds, source)
     report(0.5, "offline")
     offline = _offline(config, voice, seconds)
     report(1.0, "done")
@@ -136,7 +151,7 @@ def measure(
         model=Loader(config).package.name,
         size_px=config.output.size,
         fps=config.output.fps,
-        chunk=config.generator.chunk,
+        chunk=chunk_of(config, "live"),
         offline=offline,
         live=live,
         peak_rss_mb=round(peak_rss_mb(), 1),
@@ -145,7 +160,7 @@ def measure(
 
 def _offline(config: Config, voice: Path, seconds: float) -> Offline:
     metrics = Metrics()
-    pipeline = Loader(config).pipeline(metrics)
+    pipeline = Loader(config).pipeline(metrics, "live")
     rehearse(pipeline)
     num_frames, num_samples = 0, 0
     with FileSource(voice, paced=False, loop=True) as source:
@@ -163,7 +178,7 @@ def _offline(config: Config, voice: Path, seconds: float) -> Offline:
         wall_s=wall_s,
         rtf=wall_s / media_s,
         frames_per_s=num_frames / wall_s,
-        stages={name: summaries[name] for name in _STAGES if name in summaries},
+        stages={name: summaries[name] for name in _COMPUTE if name in summaries},
     )
 
 
@@ -199,15 +214,21 @@ class _Probe:
         pass
 
 
-def _live(config: Config, voice: Path, seconds: float) -> Live:
+def _live(config: Config, voice: Path, seconds: float, source: str | None) -> Live:
     loader, probe = Loader(config), _Probe(seconds)
+    heard: list[str] = []
 
     def microphone() -> AudioSource:
-        return FileSource(voice, paced=True, loop=True)
+        if source is None:
+            opened: AudioSource = FileSource(voice, paced=True, loop=True)
+        else:
+            opened = open_source(source, latency_s=config.audio.latency_ms / 1000)
+        heard.append(opened.name)
+        return opened
 
     graph = Graph(
         still=loader.still,
-        pipeline=lambda: loader.pipeline(graph.metrics),
+        pipeline=lambda: loader.pipeline(graph.metrics, "live"),
         source=microphone,
         outlets=lambda: [Outlet(probe, required=True)],
         fps=config.output.fps,
@@ -221,7 +242,11 @@ def _live(config: Config, voice: Path, seconds: float) -> Live:
     return Live(
         seconds=lasted_s,
         fps=(probe.num_frames - 1) / max(lasted_s, 1e-9),
+        voice=heard[0] if heard else "",
         latency=latency,
+        latencies_ms=graph.metrics.timer("latency").window_ms(),
+        stages=breakdown(graph.metrics),
+        tiers={name: graph.metrics.counter(f"tier.{name}") for name in TIER_NAMES},
         repeated=status.repeated,
         dropped_samples=status.dropped_samples,
         first_still_s=probe.first_s - begin_s,
@@ -266,9 +291,22 @@ def as_dict(report: Report) -> dict[str, Any]:
             return round(value, 3)
         if isinstance(value, dict):
             return {key: rounded(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [rounded(item) for item in value]
         return value
 
     return rounded(asdict(report))
+
+
+def picture(report: Report) -> str:
+    """Return the latency as an SVG picture: histogram, and where it goes."""
+    medians = {name: s.p50_ms for name, s in report.live.stages.items() if name in STAGES}
+    return latency_svg(
+        f"rest_bridge {report.version}, {report.live.voice}, {report.size_px} px",
+        report.live.latencies_ms,
+        medians,
+        goals_ms={"median": 150, "p95": 200},
+    )
 
 
 def card(report: Report) -> Table:
@@ -280,7 +318,11 @@ def card(report: Report) -> Table:
     offline, live = report.offline, report.live
     table.add_row("[bold]live", "", "", "")
     table.add_row("latency, ms", *_milliseconds(live.latency))
+    for name, summary in live.stages.items():
+        table.add_row(f"  {name}", *_milliseconds(summary), style="dim")
     table.add_row("frames per second", f"{live.fps:.2f}", "", "")
+    changes = ", ".join(f"{name} {count}" for name, count in live.tiers.items() if count)
+    table.add_row("changes of tier", changes or "none", "", "")
     table.add_row("repeated frames", str(live.repeated), "", "")
     table.add_row("portrait shown after, s", f"{live.first_still_s:.2f}", "", "")
     table.add_row(

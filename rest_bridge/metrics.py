@@ -64,6 +64,14 @@ class Timer:
         with self._lock:
             return int(self._ring[(self._count - 1) % len(self._ring)]) if self._count else 0
 
+    def window_ms(self) -> list[float]:
+        """Return the durations of the window in milliseconds, oldest first."""
+        with self._lock:
+            count, size = self._count, len(self._ring)
+            first = count % size if count > size else 0
+            durations = np.roll(self._ring, -first)[: min(count, size)]
+        return [float(duration) / _NS_PER_MS for duration in durations]
+
     def summary(self) -> Summary:
         """Return percentiles of the window; zeros while nothing was recorded."""
         with self._lock:

@@ -3,6 +3,7 @@
 import io
 import json
 from types import SimpleNamespace
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from rest_bridge import bench
 from rest_bridge.config import Config
+from rest_bridge.latency import STAGES
 from rest_bridge.pipeline import Pipeline
 from tests.support.standins import standin_stages
 
@@ -24,7 +26,7 @@ class StandInLoader:
     def still(self):
         return np.zeros((8, 8, 4), np.uint8)
 
-    def pipeline(self, metrics):
+    def pipeline(self, metrics, mode=None):
         return Pipeline(standin_stages(lookahead_ms=40), metrics=metrics)
 
 
@@ -54,6 +56,24 @@ def test_every_stage_and_the_live_stream_were_measured(report):
     assert report.live.fps > 0
     assert 0 <= report.live.first_still_s < report.live.first_frame_s
     assert report.peak_rss_mb > 10
+
+
+def test_the_stages_of_a_frame_add_up_to_its_latency(report):
+    stages = [report.live.stages[name] for name in STAGES]
+    total_s = sum(stage.total_s for stage in stages)
+    assert total_s == pytest.approx(report.live.latency.total_s, rel=1e-6)
+    assert {stage.count for stage in stages} == {report.live.latency.count}
+    assert report.live.stages["look_ahead"].p50_ms == pytest.approx(40, abs=1)
+    assert report.live.stages["assembly"].max_ms == pytest.approx(40, abs=1)
+    assert "outlet.probe" in report.live.stages
+
+
+def test_picture_shows_the_figures_and_every_stage(report):
+    svg = ET.fromstring(bench.picture(report))
+    text = " ".join("".join(node.itertext()) for node in svg.iter())
+    assert f"median {report.live.latency.p50_ms:.0f} ms" in text
+    for name in STAGES:
+        assert name.replace("_", " ") in text
 
 
 def test_json_line_is_plain_and_complete(report):

@@ -41,7 +41,7 @@ class Run:
 def run(
     slowness: Callable[[float], float], seconds: float, governor: Governor | None = None
 ) -> Run:
-    """Generate a stream on one core, chunk by chunk as heard, by the worker's rules for lateness."""
+    """Generate a stream on one core as it is heard, by the rules of the worker for lateness."""
     governor, guess = governor or Governor(), ComputeGuess()
     now_ns, result = 0, Run()
     for index in range(int(seconds * S / CHUNK_NS)):

@@ -1,6 +1,7 @@
 """`rest-bridge doctor`, `devices` and `bench`: look at this computer."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -90,18 +91,32 @@ def bench(
     seconds: Annotated[
         float, typer.Option("--seconds", help="Voice for each of two measurements.", min=2)
     ] = 20.0,
+    audio: Annotated[
+        str | None,
+        typer.Option("--audio", help="A real voice (mic, a device) for the live measurement."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Write the latency as a picture (.svg).")
+    ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure speed, latency, start and memory on this computer: a card, or one line of JSON."""
+    if picture is not None and picture.suffix.lower() != ".svg":
+        raise ConfigError(f"The picture of the latency must end in .svg; this does not: {picture}")
     options = {"avatar.picture": avatar, "output.size": size}
     chosen = configure(config, settings, options).config
     from rest_bridge import bench as measuring
     from rest_bridge.gallery import built_in_voice
 
     with progress("measuring", quiet=json) as report:
-        result = measuring.measure(chosen, built_in_voice(), seconds=seconds, progress=report)
+        result = measuring.measure(
+            chosen, built_in_voice(), seconds=seconds, source=audio, progress=report
+        )
+    if picture is not None:
+        picture.expanduser().write_text(measuring.picture(result), encoding="utf-8")
+        err.print(f"Wrote {picture}")
     if json:
         print_json(measuring.as_dict(result))
     else:

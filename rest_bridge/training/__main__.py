@@ -2,7 +2,8 @@
 
 Data: speech-data (phones, landmarks, sessions). Stages: vae, speech, teacher, student, asd,
 distill, and `all` of them in this order; every one goes on where its checkpoint stands. Then
-export-motion (SpeechAE and DiT into a model package), evaluate-motion (tables on held-out speech).
+export-motion (SpeechAE and DiT into a model package), evaluate-motion (tables on held-out speech),
+compare (what the paper leaves open, at equal budget), ablate (what each part brings).
 Several processes: torchrun --nproc-per-node N -m rest_bridge.training STAGE ...
 """
 
@@ -40,6 +41,8 @@ def _run(options: argparse.Namespace) -> int:
         prepare(options.assets, options.out, options.texts)
     elif options.stage == "all" or options.stage in _STAGES:
         return _train(options)
+    elif options.stage in ("compare", "ablate"):
+        _try_variants(options)
     elif options.stage == "export-motion":
         from rest_bridge.training.export_motion import export_checkpoint
         from rest_bridge.training.speech_prepare import load_mel_config
@@ -64,6 +67,30 @@ def _train(options: argparse.Namespace) -> int:
     else:
         finished = stages.train_stage(options.stage, settings, **limits)
     return 0 if finished else _INTERRUPTED
+
+
+def _try_variants(options: argparse.Namespace) -> None:
+    from rest_bridge.training import ablation, comparison, speech_sessions, stages, trials
+    from rest_bridge.training.settings import read_settings
+
+    settings = read_settings(options.config, options.set)
+    validation = Path(settings.data) / "validation.npz"
+    held_out = speech_sessions.load_sessions(validation)[:: options.every]
+    out = Path(settings.out) / options.stage
+    data = {"held_out": held_out, "sessions": []}
+    if options.steps:
+        data["sessions"] = stages.load_sessions(Path(settings.data))
+    if options.stage == "compare":
+        print(comparison.compare(settings, options.checkpoint, out, steps=options.steps, **data))
+        return
+    rows = ablation.sampled(options.checkpoint, held_out)
+    table = trials.markdown_table("when sampling", rows)
+    if options.steps:
+        rows = ablation.tuned(settings, out, steps=options.steps, **data)
+        table += "\n\n" + trials.markdown_table(f"{options.steps} steps of tuning", rows)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "ablate.md").write_text(table + "\n")
+    print(table)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -97,6 +124,17 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--steps", type=int, help="steps (of each stage), earlier ones counted")
         stage.add_argument("--set", action="append", metavar="SECTION.KEY=VALUE",
                            help="another value than the file's; may be repeated")  # fmt: skip
+    for name, what, given, steps in (
+        ("compare", "the open choices, at equal budget", "whose SpeechAE is used, frozen", 300),
+        ("ablate", "what each part brings", "the student to take apart", 0),
+    ):
+        stage = stages.add_parser(name, help=what)
+        stage.add_argument("--config", type=Path, default=_CONFIGS / "nano.toml")
+        stage.add_argument("--set", action="append", metavar="SECTION.KEY=VALUE")
+        stage.add_argument("--checkpoint", type=Path, required=True, help=given)
+        stage.add_argument("--steps", type=int, default=steps,
+                           help="of training each variant (ablate: 0 for none)")  # fmt: skip
+        stage.add_argument("--every", type=int, default=1, help="take each N-th held-out clip")
     for name, what in (("export-motion", "write a package part"), ("evaluate-motion", "tables")):
         stage = stages.add_parser(name, help=what)
         stage.add_argument("--checkpoint", type=Path, required=True)

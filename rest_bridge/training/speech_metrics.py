@@ -47,8 +47,22 @@ def generate(
     chunk_latents: int = 1,
     max_latents: int = 150,
     temperature: float = 1.0,
+    reference: FloatArray | None = None,
+    **ablation: bool,
 ) -> list[Clip]:
-    """Stream every session (its first `max_latents`) through the model, all in one batch."""
+    """Stream every session (its first `max_latents`) through the model, all in one batch.
+
+    Args:
+        encoder: SpeechAE.
+        dit: the student.
+        sessions: to stream.
+        num_steps: denoising steps.
+        chunk_latents: latent frames of a chunk.
+        max_latents: longest clip.
+        temperature: of the noise.
+        reference: float32 [58], rig of the reference picture; neutral if None.
+        **ablation: `keep_sink`, `keep_context` of `rollout.stream`.
+    """
     measure = losses.RigLosses()
     lengths = [min(s.num_latents, max_latents) for s in sessions]
     longest = max(lengths)
@@ -62,13 +76,15 @@ def generate(
         tokens.append(torch.nn.functional.pad(own, (0, 0, 0, 0, 0, longest - length)))
         rows = torch.from_numpy(crop.conditions[0])
         conditions.append(torch.nn.functional.pad(rows, (0, 0, 0, longest - length)))
-    reference = torch.zeros(len(crops), 2, 58)
+    seen = np.zeros(58, np.float32) if reference is None else reference
+    still = torch.from_numpy(seen).expand(len(crops), 2, 58)
     noise = torch.from_numpy(
         np.stack([latent_noise(i, 0, longest, temperature) for i in range(len(crops))])
     )
     latents = rollout.stream(
-        dit, measure.to_latents(measure.normalise(reference))[:, 0], torch.stack(tokens),
+        dit, measure.to_latents(measure.normalise(still))[:, 0], torch.stack(tokens),
         torch.stack(conditions), noise, num_steps=num_steps, chunk_latents=chunk_latents,
+        **ablation,
     )  # fmt: skip
     rig = (measure.to_normalised(latents) * measure.scale + measure.mean).numpy()
     rig[..., 6:] = np.clip(rig[..., 6:], 0, 1)

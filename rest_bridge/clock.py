@@ -94,7 +94,7 @@ class MediaClock:
         with self._lock:
             if self._origin_ns is not None:
                 self._origin_ns += by_ns
-                self.num_jumps += 1
+                self.num_jumps += abs(by_ns) > JUMP_NS
 
     def at(self, media_ns: int) -> int:
         """Return the monotonic time of a media instant; the clock must have started."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rest_bridge.clock import MediaClock
 from rest_bridge.config import Config
+from rest_bridge.device_watch import DeviceWatch
 from rest_bridge.errors import SinkError
 from rest_bridge.graph import Closable, Graph, Outlet, build_graph
 from rest_bridge.handoff import FrameQueue, SampleRing
@@ -45,6 +46,7 @@ __all__ = ["Daemon", "Outcome", "Status", "run_daemon"]
 _RING_SAMPLES: Final = 4 * VOICE_RATE_HZ
 _POLL_S: Final = 0.25
 _TICK_S: Final = 0.05
+_LOOK_S: Final = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +106,7 @@ class Daemon:
             advance_samples=lambda: self._worker.advance_samples,
         )
         self._outputs = Outputs(graph.metrics, on_failure=self._lose)
+        self._devices = DeviceWatch(self._messages.append, self._outputs.post)
         self.studio = Studio(graph, self._worker, self._listener, self._outputs)
 
     def run(self) -> Outcome:
@@ -144,6 +147,8 @@ class Daemon:
             sinks=self._outputs.statuses(),
             tier=self._worker.tier,
             avatar=self.studio.avatar,
+            devices=self._devices.devices,
+            jumps=self._media.num_jumps,
             stages=breakdown(self._graph.metrics),
         )
 
@@ -193,15 +198,24 @@ class Daemon:
 
     def _watch(self) -> None:
         due_s = self._began_s + 1.0
+        look_s = 0.0
         while not self._done.wait(_TICK_S) and not self._stop.is_set():
             self._tell()
             self.studio.apply_hush()  # a key that is held runs out by itself
             now_s = time.monotonic()
+            if now_s >= look_s:
+                look_s = now_s + _LOOK_S
+                self._look_at_devices()
             if now_s >= due_s:
                 due_s = max(due_s + 1.0, now_s)
                 self._measure_fps(now_s)
                 if self._on_status is not None:
                     self._on_status(self.snapshot())
+
+    def _look_at_devices(self) -> None:
+        source = self._listener.source
+        parts = self._outputs.sinks() if source is None else (source, *self._outputs.sinks())
+        self._devices.look(parts, self._media.num_jumps)
 
     def _measure_fps(self, now_s: float) -> None:
         then_s, count = self._fps_mark

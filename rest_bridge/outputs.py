@@ -5,20 +5,29 @@ an output is opened by its own thread and gets frames from then on.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from rest_bridge.errors import SinkError
 from rest_bridge.graph import Outlet
 from rest_bridge.latency import OUTLET_PREFIX
 from rest_bridge.metrics import Metrics
 from rest_bridge.sinks.sink import SinkRunner, SinkStatus
-from rest_bridge.types import Frame, FrameFormat, VoiceChunk
+from rest_bridge.types import Frame, FrameFormat, FrameSink, VoiceChunk
 
 CLOSE_S: Final = 1.2
 """What an output may take to finish its file; the whole end stays under two seconds."""
+
+
+@runtime_checkable
+class PostingSink(Protocol):
+    """A sink that publishes events."""
+
+    def post(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Publish an event with the next frame; from any thread."""
+        ...
 
 
 class Outputs:
@@ -111,6 +120,17 @@ class Outputs:
         """Hand voice to the outputs that want it ahead of the pictures; never blocks."""
         for runner in self._runners:
             runner.hear(voice, due_ns)
+
+    def sinks(self) -> tuple[FrameSink, ...]:
+        """Return the sinks that run."""
+        with self._lock:
+            return tuple(outlet.sink for outlet, _ in self._running.values())
+
+    def post(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Hand an event to the outputs that publish events; never blocks."""
+        for sink in self.sinks():
+            if isinstance(sink, PostingSink):
+                sink.post(kind, body)
 
     def statuses(self) -> tuple[SinkStatus, ...]:
         """Return what each output did so far."""

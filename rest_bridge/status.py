@@ -6,6 +6,7 @@ from typing import Literal
 
 from rest_bridge.metrics import Summary
 from rest_bridge.sinks.sink import SinkStatus
+from rest_bridge.sound.health import DeviceHealth
 
 Phase = Literal["loading", "live", "ending"]
 
@@ -27,6 +28,8 @@ class Status:
         sinks: the outputs.
         tier: how much is made (`tiers.TIERS`).
         avatar: what the face in use was asked for by.
+        devices: how the devices and their clocks do.
+        jumps: how often time jumped (sleep of the computer).
         stages: where the latency goes, by stage and outlet (`latency.STAGES`).
     """
 
@@ -42,6 +45,8 @@ class Status:
     sinks: tuple[SinkStatus, ...]
     tier: str = "full"
     avatar: str = ""
+    devices: tuple[DeviceHealth, ...] = ()
+    jumps: int = 0
     stages: Mapping[str, Summary] = field(default_factory=dict[str, Summary])
 
 

@@ -105,6 +105,7 @@ class Daemon:
             jump=self._jump,
             advance_samples=lambda: self._worker.advance_samples,
         )
+        self._worker.arrival = self._listener.arrival
         self._outputs = Outputs(graph.metrics, on_failure=self._lose)
         self._devices = DeviceWatch(self._messages.append, self._outputs.post)
         self.studio = Studio(graph, self._worker, self._listener, self._outputs)

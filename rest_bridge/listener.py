@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from rest_bridge.arrival import Arrival
 from rest_bridge.clock import NS_PER_S, MediaClock
 from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.graph import Graph
@@ -70,6 +71,8 @@ class Listener:
         self.num_switches = 0
         self.muted = False
         """Whether the face hears silence."""
+        self.arrival = Arrival()
+        """How long samples take from their capture to here."""
 
     @property
     def source(self) -> AudioSource | None:
@@ -148,6 +151,7 @@ class Listener:
                 return
             (self._source, first), self._waiting = self._waiting, None
         self._endless = True
+        self.arrival.forget()
         self._join(first)
         self._write(first)
 
@@ -179,6 +183,7 @@ class Listener:
             self._jump(chunk)
         elif chunk.events:
             self._track.add(chunk.first_index, chunk.events)
+        self.arrival.note(self._graph.clock.now_ns() - chunk.captured_ns)
         self._media.observe(chunk.first_index + len(chunk.samples), chunk.captured_ns)
         if self.muted:
             chunk = replace(chunk, samples=np.zeros_like(chunk.samples))

@@ -105,6 +105,7 @@ class Presenter:
         self._lock = threading.RLock()
         self._source: tuple[int, int] | None = None  # first sample of the voice, delay in ns
         self._shift: int | None = None  # stream index of the voice's frame 0
+        self._num_shown = 0  # frames of the voice that had their turn
         self._slack_ns = 0
         self._voice_end = 0  # sample of the stream up to which voice was offered ahead
         self._start_ns = clock.now_ns()
@@ -175,6 +176,32 @@ class Presenter:
             self._voice_end = min(self._voice_end, self._index * self._samples)
             self._queue.skip_to(self.first_wanted)
 
+    @property
+    def delay_ns(self) -> int:
+        """From the start of a frame's span to its turn; 0 while that is not decided."""
+        with self._lock:
+            return 0 if self._source is None else self._source[1] + self._slack_ns
+
+    def postpone(self, num_frames: int) -> None:
+        """Let every frame of the voice come later from now on: its source is later than it was.
+
+        The turns of the stream stay where they are; the next ones show the last picture, in
+        silence, and nothing of the voice is lost.
+
+        Args:
+            num_frames: by so many turns; negative for sooner, which skips as much of the voice.
+        """
+        with self._lock:
+            if self._shift is None:
+                return
+            self._shift += num_frames
+            self._slack_ns += num_frames * NS_PER_S // self._fps
+            if num_frames > 0:
+                self._voice_end += num_frames * self._samples
+            else:
+                self._voice_end = min(self._voice_end, (self._index + 1) * self._samples)
+                self._queue.skip_to(self.first_wanted)
+
     def run(self, stop: threading.Event) -> None:
         """Pace until `stop` is set, the time is over, or a voice that ended was shown."""
         index = 0
@@ -182,7 +209,7 @@ class Presenter:
             due_ns = self._turn(index)
             if not self._clock.wait_until(due_ns, stop):
                 return
-            voice_index = -1 if self._shift is None else index - self._shift
+            voice_index = self._voice_index(index)
             frame = self._queue.take(voice_index) if voice_index >= 0 else None
             if frame is None and voice_index >= 0 and self._queue.drained:
                 return
@@ -190,6 +217,14 @@ class Presenter:
             self._hand_voice_ahead(index)
             self._forgive(index, due_ns)
             index += 1
+
+    def _voice_index(self, index: int) -> int:
+        """Return which frame of the voice has this turn; -1 for none, or one that had its turn."""
+        with self._lock:
+            if self._shift is None or index - self._shift < self._num_shown:
+                return -1
+            self._num_shown = index - self._shift + 1
+            return index - self._shift
 
     def _turn(self, index: int) -> int:
         """Return when stream frame `index` is due; let the voice join where it fits."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rest_bridge.errors import AvatarError, ConfigError, SinkError
 from rest_bridge.generator.steering import Steering
-from rest_bridge.graph import Graph
+from rest_bridge.graph import LIVE_MARGIN_NS, Graph
 from rest_bridge.hush import Hush
 from rest_bridge.listener import Listener
 from rest_bridge.outputs import Outputs
@@ -168,7 +168,9 @@ class Studio:
         """
         if self._graph.voices is None:
             raise ConfigError("This daemon has one voice only.")
-        return self._listener.switch(self._graph.voices(spec, options))
+        name = self._listener.switch(self._graph.voices(spec, options))
+        self._graph.margin_ns = LIVE_MARGIN_NS  # whatever was heard first
+        return name
 
     def start_output(self, key: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Start an output, or start it again with other options.

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from rest_bridge.arrival import JITTER_NS, Arrival, frames_to_postpone
 from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.graph import Graph
@@ -71,6 +72,10 @@ class Worker:
         self._governor = graph.governor()
         self._ladder: Ladder | None = None
         self._changes: deque[tuple[Callable[[Pipeline], None], threading.Event]] = deque()
+        self._own_ns = 0
+        self._fitted_at = 0
+        self.arrival: Arrival | None = None
+        """How late the voice is; set before the stream begins."""
         self.resting = False
         """Whether the pipeline was last asked to rest."""
         self.ready = threading.Event()
@@ -127,10 +132,8 @@ class Worker:
         self.advance_samples = (
             rehearsal.num_samples // pipeline.samples_per_frame * pipeline.samples_per_frame
         )
-        delay_ns = (
-            rehearsal.num_samples * NS_PER_S // VOICE_RATE_HZ
-            + rehearsal.compute_ns * 3 // 2
-            + self._graph.margin_ns
+        self._own_ns = (
+            rehearsal.num_samples * NS_PER_S // VOICE_RATE_HZ + rehearsal.compute_ns * 3 // 2
         )
         while not self._joined.wait(_POLL_S):
             if stop.is_set():
@@ -149,13 +152,35 @@ class Worker:
             except SourceClosed:
                 break
             if not begun:
-                chunk = self._begin(presenter, chunk, delay_ns)
+                chunk = self._begin(presenter, chunk, self._needed_ns())
                 begun = True
             self._make_changes(pipeline)
             self._generate(presenter, pipeline, chunk)
         for frame in pipeline.finish():
             self._queue.put(frame, timeout_s=_ROOM_S)
         self._queue.close()
+
+    def _needed_ns(self) -> int:
+        """Return the delay that the generator and the voice's own lateness need together."""
+        usual_ns = self.arrival.usual_ns() if self.arrival is not None else None
+        late_ns = 0 if usual_ns is None else usual_ns + JITTER_NS
+        return self._own_ns + max(self._graph.margin_ns, late_ns)
+
+    def _fit_delay(self, presenter: Presenter, pipeline: Pipeline, *, silent: bool) -> None:
+        """Follow a voice that has become later, or sooner: another device, another server."""
+        settled = pipeline.num_samples - self._fitted_at
+        num_frames = frames_to_postpone(
+            needed_ns=self._needed_ns(),
+            delay_ns=presenter.delay_ns,
+            frame_ns=NS_PER_S // pipeline.fps,
+            silent=silent,
+            settled_ns=settled * NS_PER_S // VOICE_RATE_HZ,
+        )
+        if num_frames:
+            self._fitted_at = pipeline.num_samples
+            presenter.postpone(num_frames)
+            self._graph.metrics.count("delay_changes")
+            _log.info("the delay changes by %d frames", num_frames)
 
     def _make_changes(self, pipeline: Pipeline) -> None:
         while self._changes:
@@ -177,6 +202,7 @@ class Worker:
             self._queue.put(frame, timeout_s=_ROOM_S)
         if not made or pipeline.resting or made[-1].index < presenter.first_wanted:
             return  # what was skipped for pushed speech was late on purpose
+        self._fit_delay(presenter, pipeline, silent=made[-1].rig.activity != "speaking")
         compute_ns = self._graph.metrics.timer("chunk").last_ns()
         drawn = behind_ns <= 0
         if drawn:

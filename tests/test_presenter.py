@@ -282,3 +282,35 @@ def test_after_a_sleep_the_stream_goes_on_from_now_instead_of_hurrying():
     assert scene.metrics.counter("clock_jumps") + scene.media.num_jumps >= 1
     last = [f for f in frames if not f.repeated][-1]
     np.testing.assert_array_equal(last.voice.samples, make_frame(74).voice.samples)
+
+
+@pytest.mark.parametrize("num_frames", [1, 3])
+def test_postponed_voice_loses_nothing_and_the_turns_stay(num_frames):
+    scene = Scene()
+    scene.speak(40)
+    when = START + 810 * MS
+    scene.clock.schedule(when, lambda: scene.presenter.postpone(num_frames))
+    frames = scene.run()
+    assert [t for t, _ in scene.shown] == [START + k * 40 * MS for k in range(len(frames))]
+    assert [f.index for f in frames] == list(range(len(frames)))
+    spoken = [f for f in frames if f.voice.samples.any()]
+    heard = np.concatenate([f.voice.samples for f in spoken])
+    expected = np.concatenate([make_frame(k).voice.samples for k in range(40)])
+    np.testing.assert_array_equal(heard, expected)
+    first, last = spoken[0].index, spoken[-1].index
+    assert last - first + 1 == 40 + num_frames
+    # The voice that was handed ahead has the same hole, and nothing twice.
+    ahead = np.concatenate([voice.samples for _, voice, _ in scene.heard])
+    np.testing.assert_array_equal(ahead[: len(expected)], expected[: len(ahead)])
+
+
+def test_voice_may_come_sooner_again():
+    scene = Scene(delay_ms=400)
+    scene.speak(60)
+    scene.clock.schedule(START + 1210 * MS, lambda: scene.presenter.postpone(-3))
+    frames = scene.run()
+    assert [t for t, _ in scene.shown] == [START + k * 40 * MS for k in range(len(frames))]
+    spoken = [f for f in frames if f.voice.samples.any()]
+    assert len(spoken) == 57
+    np.testing.assert_array_equal(spoken[-1].rgba, make_frame(59).rgba)
+    assert scene.metrics.counter("repeated") == 0

@@ -90,8 +90,8 @@ class Live:
         def open_voice():
             if spec == "broken":
                 raise SourceError('There is no microphone "broken".')
-            voice = SOFT if spec == "soft" else SOFT[: VOICE_RATE_HZ // 2]
-            return StandInSource(voice)
+            voice = SOFT[: VOICE_RATE_HZ // 2] if spec == "short" else SOFT
+            return StandInSource(voice, late_s=0.2 if spec == "late" else 0.0)
 
         return open_voice
 
@@ -227,6 +227,16 @@ def test_after_a_short_voice_that_took_over_comes_silence_not_the_end(live):
     live.wait(lambda f: f.rig.activity == "idle" and not f.voice.samples.any())
     assert live.ask("source.set", source="soft")
     live.wait(lambda f: np.allclose(f.voice.samples, 0.1))
+
+
+def test_a_voice_that_comes_later_than_the_one_before_delays_the_stream_once(live):
+    live.ask("source.set", source="late")
+    frame = live.wait(lambda f: np.allclose(f.voice.samples, 0.1))
+    live.wait(lambda f: f.index > frame.index + 75)
+    assert not any(f.repeated for f in live.sink.frames[-25:])
+    assert live.graph.metrics.counter("delay_changes") == 1
+    heard = np.concatenate([f.voice.samples for f in live.sink.frames[frame.index :]])
+    assert set(np.unique(heard)) <= {np.float32(0.0), np.float32(0.1)}
 
 
 def test_expression_reaches_the_generator_and_the_status(live):

@@ -142,13 +142,19 @@ def standin_stages(
 
 
 class StandInSource:
-    """A voice from memory at the pace of the clock; then it ends, or fails with `error`."""
+    """A voice from memory at the pace of the clock; then it ends, or fails with `error`.
+
+    Each sample comes `late_s` after its capture, as from a device with a long buffer.
+    """
 
     name = "stand-in"
     sample_rate_hz = 48_000
     live = True
 
-    def __init__(self, voice: FloatArray, *, error: Exception | None = None) -> None:
+    def __init__(
+        self, voice: FloatArray, *, error: Exception | None = None, late_s: float = 0.0
+    ) -> None:
+        self._late_ns = int(late_s * 1e9)
         self._voice = voice
         self._error = error
         self._next = 0
@@ -164,7 +170,7 @@ class StandInSource:
         due_ns = self._origin_ns + self._next * 1_000_000_000 // 48_000
         if self._closed.wait(max(0, due_ns - time.monotonic_ns()) / 1e9):
             raise SourceClosed("the stand-in was closed")
-        return AudioChunk(part, 48_000, first, due_ns)
+        return AudioChunk(part, 48_000, first, due_ns - self._late_ns)
 
     def close(self) -> None:
         self._closed.set()

@@ -1,0 +1,74 @@
+"""How late samples arrive, and when a stream should be delayed more, or less, because of it.
+
+A device's samples come after their capture: its buffer, the sound server, a radio link. The delay
+of the stream allows for what was usual before it began; another device may be slower, or faster.
+"""
+
+import threading
+from typing import Final
+
+import numpy as np
+
+from rest_bridge.clock import NS_PER_S
+
+_WINDOW: Final = 100
+"""Chunks of 10 ms that are remembered: one second."""
+_LEAST: Final = 20
+_MOST_NS: Final = NS_PER_S // 2
+"""Later than this is no device's habit but a stall of the computer."""
+JITTER_NS: Final = 2_000_000
+"""What is allowed for beyond that."""
+_SETTLED_NS: Final = NS_PER_S
+_SLACK_NS: Final = 50_000_000
+"""A delay that is longer than needed by less than this is left alone."""
+
+
+class Arrival:
+    """The lateness of the last second; written by one thread, read by any."""
+
+    def __init__(self) -> None:
+        """Begin without knowing anything."""
+        self._late_ns = np.zeros(_WINDOW, np.int64)
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def note(self, late_ns: int) -> None:
+        """Note how long after its capture a chunk came."""
+        with self._lock:
+            self._late_ns[self._count % _WINDOW] = min(max(0, late_ns), _MOST_NS)
+            self._count += 1
+
+    def forget(self) -> None:
+        """Begin anew: another source is heard."""
+        with self._lock:
+            self._count = 0
+
+    def usual_ns(self) -> int | None:
+        """Return what 19 of 20 chunks do not exceed; None while too few came."""
+        with self._lock:
+            if self._count < _LEAST:
+                return None
+            known = self._late_ns[: min(self._count, _WINDOW)].copy()
+        return int(np.percentile(known, 95))
+
+
+def frames_to_postpone(
+    *, needed_ns: int, delay_ns: int, frame_ns: int, silent: bool, settled_ns: int
+) -> int:
+    """Return by how many frames a stream should come later; negative for sooner.
+
+    Args:
+        needed_ns: delay that the source and the generator need together.
+        delay_ns: the present one.
+        frame_ns: of a frame.
+        silent: whether nobody speaks: the delay may shrink only then, as that skips voice.
+        settled_ns: for how long the delay has not been changed.
+    """
+    if settled_ns < _SETTLED_NS:
+        return 0
+    missing_ns = needed_ns - delay_ns
+    if missing_ns > 0:
+        return -(-missing_ns // frame_ns)
+    if silent and -missing_ns > frame_ns + _SLACK_NS:
+        return -((-missing_ns - _SLACK_NS // 2) // frame_ns)
+    return 0

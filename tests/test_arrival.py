@@ -1,0 +1,58 @@
+"""How late samples arrive, and what follows for the delay of the stream."""
+
+import pytest
+
+from rest_bridge.arrival import Arrival, frames_to_postpone
+
+MS = 1_000_000
+
+
+def test_usual_lateness_ignores_single_stalls_and_forgets_the_device_before():
+    arrival = Arrival()
+    assert arrival.usual_ns() is None
+    for k in range(100):
+        arrival.note((400 if k % 33 == 0 else 25) * MS)
+    assert arrival.usual_ns() == 25 * MS
+    arrival.forget()
+    assert arrival.usual_ns() is None
+    for _ in range(30):
+        arrival.note(140 * MS)
+    assert arrival.usual_ns() == 140 * MS
+
+
+@pytest.mark.parametrize(
+    ("needed_ms", "silent", "settled_s", "frames"),
+    [
+        (200, True, 9, 0),  # as it is
+        (201, False, 9, 1),
+        (330, False, 9, 4),
+        (330, False, 0.5, 0),  # just changed: wait what comes of it
+        (120, False, 9, 0),  # too long, but somebody speaks
+        (120, True, 9, 0),  # not by enough
+        (40, True, 9, -3),
+    ],
+)
+def test_delay_grows_at_once_and_shrinks_in_silence(needed_ms, silent, settled_s, frames):
+    assert frames == frames_to_postpone(
+        needed_ns=needed_ms * MS,
+        delay_ns=200 * MS,
+        frame_ns=40 * MS,
+        silent=silent,
+        settled_ns=int(settled_s * 1000) * MS,
+    )
+
+
+@pytest.mark.parametrize("needed_ms", range(0, 1000, 7))
+def test_one_change_is_enough(needed_ms):
+    delay_ns = 200 * MS
+    for _ in range(2):
+        frames = frames_to_postpone(
+            needed_ns=needed_ms * MS,
+            delay_ns=delay_ns,
+            frame_ns=40 * MS,
+            silent=True,
+            settled_ns=9000 * MS,
+        )
+        delay_ns += frames * 40 * MS
+    assert frames == 0
+    assert delay_ns >= needed_ms * MS

@@ -96,7 +96,7 @@ def closed_share(curve: FloatArray, closures: Sequence[Span]) -> float:
     for start_s, end_s in closures:
         near = frames_within(len(curve), start_s - CLOSURE_SLACK_S, end_s + CLOSURE_SLACK_S)
         if near.any():
-            hits.append(bool(curve[near].min() <= limit))
+            hits.append(bool(curve[near].min() < limit))
     return float(np.mean(hits)) if hits else math.nan
 
 

@@ -200,9 +200,11 @@ class Worker:
                 spare_ns = left_ns if spare_ns is None else min(spare_ns, left_ns)
             made.append(frame)
             self._queue.put(frame, timeout_s=_ROOM_S)
-        if not made or pipeline.resting or made[-1].index < presenter.first_wanted:
-            return  # what was skipped for pushed speech was late on purpose
+        if not made:
+            return
         self._fit_delay(presenter, pipeline, silent=made[-1].rig.activity != "speaking")
+        if pipeline.resting or made[-1].index < presenter.first_wanted:
+            return  # what was skipped for pushed speech was late on purpose
         compute_ns = self._graph.metrics.timer("chunk").last_ns()
         drawn = behind_ns <= 0
         if drawn:

@@ -210,6 +210,12 @@ class FrameQueue:
             self._capacity = capacity
             self._changed.notify_all()
 
+    @property
+    def first_wanted(self) -> int:
+        """Frames before this one were skipped on purpose."""
+        with self._changed:
+            return self._first_wanted
+
     def skip_to(self, index: int) -> None:
         """Forget frames before `index`, and take none of them any more."""
         with self._changed:

@@ -203,7 +203,7 @@ class Worker:
         if not made:
             return
         self._fit_delay(presenter, pipeline, silent=made[-1].rig.activity != "speaking")
-        if pipeline.resting or made[-1].index < presenter.first_wanted:
+        if pipeline.resting or made[-1].index < self._queue.first_wanted:
             return  # what was skipped for pushed speech was late on purpose
         compute_ns = self._graph.metrics.timer("chunk").last_ns()
         drawn = behind_ns <= 0

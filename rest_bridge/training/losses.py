@@ -26,6 +26,7 @@ _OTHER_WEIGHT: Final = 0.4
 _APERTURE_SCALE: Final = 0.15
 _SHUT: Final = 0.01 / _APERTURE_SCALE
 """A gap that nobody sees."""
+_NEARLY_SHUT: Final = 0.03 / _APERTURE_SCALE
 
 
 def channel_weights() -> Tensor:
@@ -85,30 +86,38 @@ class RigLosses:
         gap = (error @ self.aperture).square() + 0.4 * (error @ self.width).square()
         return ((values + 0.25 * gap) * weight).sum() / weight.sum()
 
-    def closure_error(self, predicted: Tensor, closure: Tensor) -> Tensor:
+    def closure_error(self, predicted: Tensor, target: Tensor, closure: Tensor) -> Tensor:
         """Squared opening that is left where p, b or m shut the lips.
 
         A closure a frame early or late is as good as one in time, so the least opening of three
-        frames counts: no squared error on values asks for that, and averages never shut.
+        frames counts: no squared error on values asks for that, and averages never shut. Real
+        talkers do not shut at every p; where the target stays open nothing is asked.
 
         Args:
             predicted: [B, F, R], normalised.
+            target: [B, F, R], normalised.
             closure: [B, F], 1 where lips must shut.
         """
-        gap = (predicted @ self.aperture - _SHUT).clamp(min=0)
-        wide = torch.nn.functional.pad(gap, (1, 1), value=torch.inf)
-        least = torch.minimum(gap, torch.minimum(wide[:, :-2], wide[:, 2:]))
-        return (least.square() * closure).sum() / closure.sum().clamp(min=1)
+        shut = closure * (self._least_gap(target) < _NEARLY_SHUT)
+        return (self._least_gap(predicted).square() * shut).sum() / shut.sum().clamp(min=1)
 
-    def still_error(self, predicted: Tensor, rest: Tensor) -> Tensor:
-        """Squared opening where nobody speaks.
+    def still_error(self, predicted: Tensor, target: Tensor, rest: Tensor) -> Tensor:
+        """Squared opening where nobody speaks and the target is shut.
 
         Args:
             predicted: [B, F, R], normalised.
+            target: [B, F, R], normalised.
             rest: [B, F], 1 in rest.
         """
+        shut = rest * (target @ self.aperture < _NEARLY_SHUT)
         gap = (predicted @ self.aperture).clamp(min=0)
-        return (gap.square() * rest).sum() / rest.sum().clamp(min=1)
+        return (gap.square() * shut).sum() / shut.sum().clamp(min=1)
+
+    def _least_gap(self, rig: Tensor) -> Tensor:
+        """Least visible opening of a frame and its neighbours: [B, F]."""
+        gap = (rig @ self.aperture - _SHUT).clamp(min=0)
+        wide = torch.nn.functional.pad(gap, (1, 1), value=torch.inf)
+        return torch.minimum(gap, torch.minimum(wide[:, :-2], wide[:, 2:]))
 
     def motion_error(self, predicted: Tensor, target: Tensor) -> Tensor:
         """Squared error of the frame differences of mouth and head; [B, F, R] normalised."""

@@ -138,8 +138,8 @@ class MotionLearner:
             "off": 0.3 * measure.off_readout(predicted),
             "motion": measure.motion_error(rig, scene.target),
             "shake": 20.0 * measure.head_shake(rig, scene.target),
-            "closure": settings.closure * measure.closure_error(rig, scene.closure),
-            "still": settings.still * measure.still_error(rig, scene.rest),
+            "closure": settings.closure * measure.closure_error(rig, scene.target, scene.closure),
+            "still": settings.still * measure.still_error(rig, scene.target, scene.rest),
         }
 
     def _listen(

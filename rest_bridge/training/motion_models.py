@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rest_bridge.generator.conditions import CONDITION_NAMES
 from rest_bridge.model.audio_encoder import SpeechConfig, SpeechEncoder
 from rest_bridge.model.dit import DitConfig, StreamingDit
 from rest_bridge.training.checkpoint import CheckpointError, load_weights
@@ -24,7 +25,9 @@ def averaged_models(
     if "dit_config" not in saved:
         raise CheckpointError(f"This checkpoint holds no DiT; choose one of a motion stage: {path}")
     encoder = SpeechEncoder(speech_config(saved))
-    dit = StreamingDit(DitConfig.from_dict(saved["dit_config"]))
+    # Older checkpoints know fewer conditions; those that came later have no weight in them.
+    sizes = {**saved["dit_config"], "num_conditions": len(CONDITION_NAMES)}
+    dit = StreamingDit(DitConfig.from_dict(sizes))
     for prefix, module in (("encoder.", encoder), ("dit.", dit)):
         own = {k[len(prefix) :]: v for k, v in saved["ema"].items() if k.startswith(prefix)}
         load_weights(module, own, path)

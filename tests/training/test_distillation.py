@@ -141,15 +141,20 @@ def test_closures_a_frame_early_or_late_are_as_good_as_in_time() -> None:
     rig[..., 6 + 17] = 1.0  # jawOpen, normalised
     closure = torch.zeros(1, 9)
     closure[0, 4] = 1
-    open_mouth = measure.closure_error(rig, closure)
+    shut_target = torch.zeros_like(rig)
+    open_mouth = measure.closure_error(rig, shut_target, closure)
     assert open_mouth > 0.5
     for frame in (3, 4, 5):
         shut = rig.clone()
         shut[0, frame] = 0
-        assert measure.closure_error(shut, closure) == 0
+        assert measure.closure_error(shut, shut_target, closure) == 0
     late = rig.clone()
     late[0, 6] = 0
-    assert measure.closure_error(late, closure) == open_mouth
+    assert measure.closure_error(late, shut_target, closure) == open_mouth
+    # Nothing is asked where the talker did not shut either.
+    assert measure.closure_error(rig, rig, closure) == 0
+    assert measure.still_error(rig, rig, torch.ones(1, 9)) == 0
+    assert measure.still_error(rig, shut_target, torch.ones(1, 9)) > 0.5
 
 
 def test_closures_and_rest_are_read_off_the_weights() -> None:

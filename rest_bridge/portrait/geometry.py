@@ -127,8 +127,13 @@ def _pivot(fitted: FittedHead, landmarks: Array, canvas_px: int) -> Array:
     # A turned head shows its eyes closer together than they are.
     shown = max(float(np.hypot(fitted.rotation[0, 0], fitted.rotation[1, 0])), 0.7)
     eye_distance = float(np.linalg.norm(right - left)) / shown
-    offset = fitted.rotation @ np.array([0, PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES], np.float32)
-    offset = offset * eye_distance * np.array([1, -1, 1], np.float32)
+    # Nodding and a long face look alike, so the fitted pitch is no guide to where the neck is.
+    yaw, _pitch, roll = np.radians(fitted.pose_degrees())
+    below, behind = PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES * float(np.cos(yaw))
+    aside = PIVOT_BEHIND_EYES * float(np.sin(yaw))
+    across = np.cos(roll) * aside - np.sin(roll) * below
+    up = np.sin(roll) * aside + np.cos(roll) * below
+    offset = np.array([across, -up, behind]) * eye_distance
     middle = np.array([*((left + right) / 2), depth / canvas_px])
     return (middle - offset).astype(np.float32)
 

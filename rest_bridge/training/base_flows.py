@@ -22,7 +22,7 @@ from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.importer import assemble
 from rest_bridge.training.face_subjects import KINDS
 from rest_bridge.training.faces_data import FLOW_SIZE
-from rest_bridge.training.render.pose import relative_pose
+from rest_bridge.training.render.pose import DRAWN_LEVER, LEVER, relative_pose
 from rest_bridge.types import Array, ByteArray, FloatArray
 
 LANDMARK_NOISE: Final = 0.004
@@ -32,18 +32,20 @@ TRANSPARENT: Final = 0.7
 CANVAS_PX: Final = 256
 
 
-def relative_rig(rig: FloatArray, rig_ref: FloatArray) -> FloatArray:
+def relative_rig(rig: FloatArray, rig_ref: FloatArray, *, drawn: bool = False) -> FloatArray:
     """Return the rig that the runtime is given: its pose adds to the portrait's own.
 
     Args:
         rig: float32 [F, 58], poses absolute.
         rig_ref: float32 [58].
+        drawn: by `drawn`, whose characters are flatter.
 
     Returns:
         float32 [F, 58].
     """
     out = rig.copy()
-    out[:, :6] = [relative_pose(pose, rig_ref[:6]) for pose in rig[:, :6]]
+    lever = DRAWN_LEVER if drawn else LEVER
+    out[:, :6] = [relative_pose(pose, rig_ref[:6], lever) for pose in rig[:, :6]]
     return out
 
 
@@ -118,11 +120,12 @@ def add_maps(package: ModelPackage, source: Path, target: Path) -> tuple[int, in
     for row in range(len(shard["ref"])):
         points = shard["landmarks_ref"][row]
         points = (points + rng.normal(0, LANDMARK_NOISE, points.shape)).astype(np.float32)
-        bare = bool(rng.random() < TRANSPARENT) and KINDS[shard["kind"][row]] != "photo"
+        kind = KINDS[shard["kind"][row]]
+        bare = bool(rng.random() < TRANSPARENT) and kind != "photo"
         alpha = shard["alpha_ref"][row] if bare else None
         try:
             avatar = reference_avatar(package, shard["ref"][row], alpha, points)
-            rig = relative_rig(shard["rig"][row], shard["rig_ref"][row])
+            rig = relative_rig(shard["rig"][row], shard["rig_ref"][row], drawn=kind == "drawn")
             skin = skin_flows(BaseFlow(avatar), rig)
         except (AvatarError, ValueError, FloatingPointError, cv2.error, np.linalg.LinAlgError) as e:
             print(f"{source.name} sample {row} left out: {e}", flush=True)

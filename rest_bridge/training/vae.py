@@ -45,6 +45,7 @@ class VaeRun:
 
     Attributes:
         data: folder of shards, train_*.npz and val_*.npz.
+        start: checkpoint to begin from; empty for new weights.
         out: checkpoint; each part keeps its own state beside it (`vae.decoder.pt`).
         seconds: wall-clock time for all parts together.
         shares: how the time is divided between decoder, encoder and joint training.
@@ -63,6 +64,7 @@ class VaeRun:
 
     data: str
     out: str
+    start: str = ""
     seconds: float = 1800.0
     shares: tuple[float, float, float] = (0.6, 0.3, 0.1)
     steps: tuple[int, int, int] = (0, 0, 0)
@@ -155,7 +157,7 @@ def train(run: VaeRun) -> bool:
     held_out = None
     if run.validate_every_s > 0 and shard_paths(Path(run.data), "val"):
         held_out = Shards(shard_paths(Path(run.data), "val"))
-    out, before = Path(run.out), None
+    out, before = Path(run.out), Path(run.start) if run.start else None
     for index, part in enumerate(PARTS):
         if run.shares[index] <= 0:
             continue

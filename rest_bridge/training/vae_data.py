@@ -22,6 +22,8 @@ from rest_bridge.training.latent_space import build_maps
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
+BOX_NOISE: Final = 0.003
+"""Standard deviation of the noise on part boxes, in widths of the picture."""
 NEEDED: Final = (
     "ref", "frames", "flow", "vis", "alpha_ref", "alpha", "rig_rel", "landmarks_ref", "boxes",
     "boxes_ref", "parts", "parts_ref", "kind", "skin", "depth", "weight", "person", "pivot",
@@ -118,7 +120,11 @@ class Shards:
         rng = np.random.default_rng([seed, number, 7])
         rows = rng.integers(0, len(self), size)
         times = np.stack([rng.permutation(self.num_frames)[:frames] for _ in range(size)])
-        return augment_colour(self.batch(rows, times), rng)
+        batch = augment_colour(self.batch(rows, times), rng)
+        for name in ("boxes", "boxes_ref"):  # in use they come from a network
+            noise = rng.normal(0, BOX_NOISE, batch[name].shape).astype(np.float32)
+            batch[name] = batch[name] + torch.from_numpy(noise)
+        return batch
 
 
 def read_shard(path: Path) -> dict[str, np.ndarray] | None:

@@ -10,6 +10,7 @@ from rest_bridge.inference.package import ModelPackage
 from rest_bridge.training.base_flows import add_maps, relative_rig
 from rest_bridge.training.face_subjects import KINDS
 from rest_bridge.training.faces_data import make_vae_shard
+from rest_bridge.training.render.pose import LEVER, pose_vertices, relative_pose, rotation
 
 pytestmark = pytest.mark.assets
 LEAST_DB = {"head": 22.0, "photo": 26.0, "drawn": 19.0}
@@ -119,6 +120,24 @@ def test_relative_pose_brings_the_reference_to_the_frame() -> None:
     only_turned = np.zeros(58, np.float32)
     only_turned[0] = 5
     np.testing.assert_allclose(relative_rig(rig, only_turned)[0, :3], [15, 0, 0], atol=1e-4)
+
+
+def test_a_pivot_that_ignores_nodding_gives_the_same_motion() -> None:
+    """Renderer: about the true neck. Runtime: about where the neck of a level head would be."""
+    rng = np.random.default_rng(0)
+    unit, eyes = 0.6, np.array([0.1, 7.0, 1.2], np.float32)
+    head = (eyes + rng.normal(0, 1, (20, 3))).astype(np.float32)
+    poses = np.array([[9, -12, 4, 0.1, -0.05, 0.03], [-14, 8, -6, -0.02, 0.1, -0.04]], np.float32)
+    shown = [
+        pose_vertices(head, pose, eyes=eyes, chin_y=-100.0, eye_distance=unit) for pose in poses
+    ]
+    lids = pose_vertices(eyes[None], poses[0], eyes=eyes, chin_y=-100.0, eye_distance=unit)[0]
+    own_unit = unit * (1 + poses[0, 5])
+    relative = relative_pose(poses[1], poses[0])
+    pivot = lids - rotation(poses[0, 0], 0.0, poses[0, 2]) @ np.array(LEVER) * own_unit
+    turned = (1 + relative[5]) * (shown[0] - pivot) @ rotation(*relative[:3]).T + pivot
+    made = turned[:, :2] + relative[3:5] * own_unit
+    np.testing.assert_allclose(made, shown[1][:, :2], atol=2e-3)
 
 
 def test_the_runtime_moves_a_refined_head_as_training_does(tmp_path, package_path) -> None:

@@ -1,9 +1,15 @@
 """How the six pose values of a rig move a head, alike for every kind of 3-D head."""
 
+from typing import Final
+
 import numpy as np
 
 from rest_bridge.rig import NECK_REACH, PIVOT_BEHIND_EYES, PIVOT_BELOW_EYES
 from rest_bridge.training.render.raster import Array
+
+LEVER: Final = (0.0, PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES)
+DRAWN_LEVER: Final = (0.0, PIVOT_BELOW_EYES, 0.62 * PIVOT_BEHIND_EYES)
+"""Drawings are flatter."""
 
 
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Array:
@@ -44,19 +50,29 @@ def pose_vertices(
     return vertices + share * (grown + shift - vertices)
 
 
-def relative_pose(pose: Array, reference: Array) -> Array:
+def relative_pose(
+    pose: Array, reference: Array, lever: tuple[float, float, float] = LEVER
+) -> Array:
     """Return the pose that the runtime needs to bring a reference's pose to another.
+
+    The runtime knows where a portrait's eyes are and takes the top of the neck from there; how far
+    the portrait nods it can hardly know (a nod looks like a long face), so its pivot leaves that
+    out. What turning about the true pivot moves beyond that is part of the shift.
 
     Args:
         pose: float [6], absolute.
         reference: float [6], absolute pose of the reference picture.
+        lever: from the pivot to the lids in the head's frame, eye distances.
 
     Returns:
-        float32 [6]: angles of R(pose) R(reference)^T, differences of the shifts, ratio of sizes.
+        float32 [6]: angles of R(pose) R(reference)^T, shift in eye distances, ratio of sizes.
     """
-    turn = rotation(*pose[:3]).astype(float) @ rotation(*reference[:3]).astype(float).T
-    size = (1 + pose[5]) / (1 + reference[5]) - 1
-    return np.array([*angles(turn), *(pose[3:5] - reference[3:5]), size], np.float32)
+    own, known = rotation(*reference[:3]), rotation(reference[0], 0.0, reference[2])
+    turn = rotation(*pose[:3]).astype(float) @ own.T.astype(float)
+    size = (1 + pose[5]) / (1 + reference[5])
+    beyond = (size * turn - np.eye(3)) @ (own - known).astype(float) @ np.array(lever)
+    shift = (pose[3:5] - reference[3:5]) / (1 + reference[5]) + beyond[:2]
+    return np.array([*angles(turn), *shift, size - 1], np.float32)
 
 
 def angles(turn: Array) -> Array:

@@ -108,6 +108,7 @@ class Daemon:
         self._worker.arrival = self._listener.arrival
         self._outputs = Outputs(graph.metrics, on_failure=self._lose)
         self._devices = DeviceWatch(self._messages.append, self._outputs.post)
+        self._worker.on_motion = self._outputs.move
         self.studio = Studio(graph, self._worker, self._listener, self._outputs)
 
     def run(self) -> Outcome:

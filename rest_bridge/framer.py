@@ -63,6 +63,7 @@ class Framer:
         self._voice = SampleRing(_HELD_SAMPLES)
         self._gate, self._visemes = SpeechGate(), VisemeReader()
         self._gate_state: State = self._gate.initial_state()
+        self._activity: StreamActivity = "idle"
         self.picture: ByteArray | None = None
         """The last one, which is repeated where none is drawn."""
         self.num_samples = 0
@@ -82,6 +83,28 @@ class Framer:
         self._voice.write(AudioChunk(samples, VOICE_RATE_HZ, self.num_samples, 0))
         self.num_samples += len(samples)
 
+    def preview(self, rig: FloatArray) -> list[RigFrame]:
+        """Return the rig of the next frames before their pictures are drawn.
+
+        Args:
+            rig: float32 [F, 58].
+
+        Returns:
+            As the frames will carry it, but for the level of their voice.
+        """
+        first = self.num_frames
+        return [
+            RigFrame(
+                first + place,
+                (first + place) * NS_PER_S // self._fps,
+                values,
+                self._visemes.read(values),
+                0.0,
+                self._activity,
+            )
+            for place, values in enumerate(rig)
+        ]
+
     def frame(self, rig: FloatArray, picture: ByteArray | None, stages: Stages) -> Frame:
         """Make the next frame.
 
@@ -95,6 +118,7 @@ class Framer:
         voice = self._voice.peek(index * count, count)
         level, speaking, self._gate_state = self._gate.step(voice, 1 / self._fps, self._gate_state)
         activity: StreamActivity = "speaking" if speaking else "idle"
+        self._activity = activity
         if picture is None:
             self._metrics.count("skipped_pictures")
         shown = self.picture if picture is None else picture

@@ -5,7 +5,7 @@ an output is opened by its own thread and gets frames from then on.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from rest_bridge.graph import Outlet
 from rest_bridge.latency import OUTLET_PREFIX
 from rest_bridge.metrics import Metrics
 from rest_bridge.sinks.sink import SinkRunner, SinkStatus
-from rest_bridge.types import Frame, FrameFormat, FrameSink, VoiceChunk
+from rest_bridge.types import Frame, FrameFormat, FrameSink, RigFrame, VoiceChunk
 
 CLOSE_S: Final = 1.2
 """What an output may take to finish its file; the whole end stays under two seconds."""
@@ -131,6 +131,11 @@ class Outputs:
         for sink in self.sinks():
             if isinstance(sink, PostingSink):
                 sink.post(kind, body)
+
+    def move(self, rigs: Sequence[RigFrame]) -> None:
+        """Hand the rig of coming frames to the outputs that want it at once; never blocks."""
+        for runner in self._runners:
+            runner.move(rigs)
 
     def statuses(self) -> tuple[SinkStatus, ...]:
         """Return what each output did so far."""

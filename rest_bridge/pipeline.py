@@ -10,7 +10,7 @@ Shape letters: S samples, T latent frames, F frames, H/W pixels.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -34,6 +34,7 @@ from rest_bridge.types import (
     ByteArray,
     FloatArray,
     Frame,
+    RigFrame,
     State,
 )
 
@@ -85,6 +86,8 @@ class Pipeline:
         self._framer = Framer(fps, self._metrics)
         self.samples_per_frame = VOICE_RATE_HZ // fps
         self._steering = SteeringRamp.steady()
+        self.on_motion: Callable[[Sequence[RigFrame]], None] | None = None
+        """Called with the rig of a chunk before its pictures are drawn; must be quick."""
         self.resting = False
         """Whether nothing is to be generated: the last picture stays, only time goes on."""
         self._states: dict[str, State] = {
@@ -263,10 +266,12 @@ class Pipeline:
             if not len(rig):
                 return
             latents = stages.latent_space.from_rig(rig)
+        times.end = self.num_frames + len(rig)
+        if self.on_motion is not None:
+            self.on_motion(self._framer.preview(rig))
         drawn: Iterator[ByteArray | None] = iter(())
         if action is LateAction.NOTHING and latents is not None:
             drawn = iter(stages.decoder.decode(latents, self._wanted(len(rig))))
-        times.end = self.num_frames + len(rig)
         for values in rig:
             begin_ns = time.perf_counter_ns()
             picture = next(drawn, None)

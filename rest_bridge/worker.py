@@ -8,7 +8,7 @@ with and tells the pipeline how late it is; what that means is `lateness.late_ac
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rest_bridge.arrival import JITTER_NS, Arrival, frames_to_postpone
@@ -22,7 +22,7 @@ from rest_bridge.presenter import Presenter
 from rest_bridge.rehearsal import rehearse
 from rest_bridge.stages import Stages
 from rest_bridge.tiers import ChunkReport
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, Frame
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, Frame, RigFrame
 
 READ_SAMPLES: Final = VOICE_RATE_HZ // 100
 _POLL_S: Final = 0.25
@@ -74,6 +74,8 @@ class Worker:
         self._changes: deque[tuple[Callable[[Pipeline], None], threading.Event]] = deque()
         self._own_ns = 0
         self._fitted_at = 0
+        self.on_motion: Callable[[Sequence[RigFrame]], None] | None = None
+        """Takes the rig of a chunk before its pictures are drawn; set before the stream begins."""
         self.arrival: Arrival | None = None
         """How late the voice is; set before the stream begins."""
         self.resting = False
@@ -128,6 +130,7 @@ class Worker:
         rehearsal = rehearse(pipeline)
         self._ladder = Ladder(pipeline.stages)
         pipeline.adopt(self._ladder.at(self._governor.tier))
+        pipeline.on_motion = self.on_motion
         self._queue.resize(max(2, 2 * pipeline.frames_per_chunk))
         self.advance_samples = (
             rehearsal.num_samples // pipeline.samples_per_frame * pipeline.samples_per_frame

@@ -1,6 +1,7 @@
 """The pipeline is a pure function of samples and seed; each frame carries its own voice."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rest_bridge.errors import ConfigError
+from rest_bridge.generator.life import LifePlanner
 from rest_bridge.generator.sampler import latent_noise
+from rest_bridge.generator.steering import Steering
 from rest_bridge.lateness import LateAction, late_action
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.rehearsal import rehearse
+from rest_bridge.tiers import TIERS
 from rest_bridge.types import FRAME_DURATION_NS, SAMPLES_PER_FRAME, AudioChunk, Frame
 from tests.support.standins import StandInDecoder, standin_stages
 
@@ -229,3 +233,74 @@ def test_memory_stays_flat():
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 20_000
+
+
+@pytest.mark.parametrize("fps", [25, 30])
+def test_rig_is_known_before_the_pictures_are_drawn_and_is_the_one_that_frames_carry(fps):
+    stages = standin_stages()
+    pipeline = Pipeline(stages, fps=fps)
+    early: list[tuple[int, object]] = []
+    decoder = stages.decoder
+    assert isinstance(decoder, StandInDecoder)
+    pipeline.on_motion = lambda rigs: early.extend((decoder.num_pictures, rig) for rig in rigs)
+    frames = push_all(pipeline, VOICE, [960])
+    assert len(early) >= len(frames)
+    for (num_drawn, rig), frame in zip(early, frames, strict=False):
+        assert num_drawn <= frame.index
+        assert (rig.index, rig.pts_ns) == (frame.index, frame.pts_ns)
+        np.testing.assert_array_equal(rig.values, frame.rig.values)
+        np.testing.assert_array_equal(rig.visemes, frame.rig.visemes)
+
+
+def test_a_face_takes_over_at_a_chunks_border_and_motion_goes_on():
+    plain, frames = generate(), []
+    stages = standin_stages()
+    pipeline = Pipeline(stages)
+    for k in range(0, 40_000, 960):
+        if k == 19_200:
+            pipeline.adopt(replace(stages, decoder=StandInDecoder(9), avatar_id="other"))
+        frames += pipeline.push(AudioChunk(VOICE[k : k + 960], 48_000, k, 0))
+    marks = [int(f.rgba.reshape(-1)[-1]) for f in frames]
+    border = marks.index(9)
+    assert border % 2 == 0
+    assert marks == [0] * border + [9] * (len(marks) - border)
+    assert [f.avatar_id for f in frames[border - 1 : border + 1]] == ["", "other"]
+    for mine, his in zip(frames, plain, strict=False):
+        np.testing.assert_array_equal(mine.rig.values, his.rig.values)
+        np.testing.assert_array_equal(mine.voice.samples, his.voice.samples)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("fps", [25, 30])
+def test_a_tier_draws_as_many_pictures_as_it_says_and_loses_no_frame(tier, fps):
+    stages = standin_stages().without_steps(tier)
+    frames = push_all(Pipeline(stages, fps=fps), VOICE, [960])
+    assert [f.index for f in frames] == list(range(len(frames)))
+    assert {f.tier for f in frames} == {tier.name}
+    fresh = [f.index for f in frames if not f.repeated]
+    # The very first chunk is drawn whole: there is nothing to repeat yet.
+    assert all(index % tier.every == 0 for index in fresh[4:])
+    assert len(fresh) == pytest.approx(len(frames) / tier.every, abs=4)
+    voice = np.concatenate([frame.voice.samples for frame in frames])
+    np.testing.assert_array_equal(voice[: len(VOICE)], VOICE)
+
+
+def test_steering_is_the_same_at_the_same_stream_time_whatever_the_chunking():
+    def steered(sizes: list[int]) -> list[Frame]:
+        pipeline = Pipeline(replace(standin_stages(), life=LifePlanner(3)))
+        pipeline.steer(Steering(head_motion=0.5))
+        return push_all(pipeline, VOICE[:19_200], sizes)
+
+    assert_equal(steered([960]), steered([333]))
+
+
+def test_resting_repeats_the_picture_and_goes_on_where_it_was():
+    stages = standin_stages()
+    pipeline = Pipeline(stages)
+    frames: list[Frame] = []
+    for k in range(0, 40_000, 480):
+        pipeline.resting = 12_000 <= k < 24_000
+        frames += pipeline.push(AudioChunk(VOICE[k : k + 480], 48_000, k, 0))
+    assert [f.index for f in frames] == list(range(len(frames)))
+    assert 4 <= sum(f.repeated for f in frames) <= 8
+    assert not frames[-1].repeated

@@ -10,12 +10,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, runtime_checkable
 
 from rest_bridge.errors import SinkError
-from rest_bridge.types import Frame, FrameFormat, FrameSink, VoiceChunk
+from rest_bridge.types import Frame, FrameFormat, FrameSink, RigFrame, VoiceChunk
 
 QUEUE_FRAMES: Final = 50
 """Pictures that wait in front of a sink with policy "every": two seconds, 50 MB at 512²."""
@@ -44,6 +44,18 @@ class HearingSink(Protocol):
 
     def hear(self, voice: VoiceChunk, due_ns: int) -> None:
         """Take voice whose first sample is due at a monotonic time; must not block."""
+        ...
+
+
+@runtime_checkable
+class MovingSink(Protocol):
+    """A sink that wants the rig of coming frames at once, before their pictures are drawn."""
+
+    path: str
+    """"fast" where it does; else it takes the rig with the frames."""
+
+    def move(self, rig: RigFrame) -> None:
+        """Take the rig of a frame that is still to come; must not block."""
         ...
 
 
@@ -97,6 +109,8 @@ class SinkRunner:
         self._sink = sink
         self._fmt = fmt
         self._skip = sink.skip if isinstance(sink, SkippingSink) else None
+        fast = isinstance(sink, MovingSink) and sink.path == "fast"
+        self._moving = sink if fast and isinstance(sink, MovingSink) else None
         self._hear = sink.hear if isinstance(sink, HearingSink) else None
         # A sink that publishes voice as well may lag by a few pictures: whoever counts frames
         # should not see a gap for every hiccup of a busy computer.
@@ -178,6 +192,16 @@ class SinkRunner:
         """
         if self._hear is not None and self._state == "running":
             self._hear(voice, due_ns)
+
+    def move(self, rigs: Sequence[RigFrame]) -> None:
+        """Hand rigs to a `MovingSink` on its fast path; other sinks get them with their frames.
+
+        Args:
+            rigs: of the frames that come next.
+        """
+        if self._moving is not None and self._state == "running":
+            for rig in rigs:
+                self._moving.move(rig)
 
     def close(self, timeout_s: float = 2.0, *, drain: bool = True) -> bool:
         """Let the sink finish and stop the thread; idempotent.

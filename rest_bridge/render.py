@@ -73,7 +73,7 @@ def render_file(
         loader.avatar(report)
         report(0.0, "loading the model")
         metrics = Metrics()
-        pipeline = loader.pipeline(metrics)
+        pipeline = loader.pipeline(metrics, "file")
         size = config.output.size
         fmt = FrameFormat(size, size, config.output.fps)
         total = (source.duration_s or 0.0) * fmt.fps

@@ -8,12 +8,17 @@ import typer
 from rest_bridge.commands.console import out, print_json, progress
 from rest_bridge.commands.options import (
     AvatarOption,
+    BlinkRateOption,
     ConfigOption,
+    ExpressionOption,
+    GazeOption,
+    HeadMotionOption,
     JsonOption,
     SeedOption,
     SetOption,
     SizeOption,
     configure,
+    steering_settings,
 )
 from rest_bridge.config import Config
 from rest_bridge.types import FRAME_RATE_HZ
@@ -36,6 +41,10 @@ def render(
         int | None, typer.Option("--fps", help="Frames per second: 24, 25, 30, 50 or 60.")
     ] = None,
     seed: SeedOption = None,
+    expression: ExpressionOption = None,
+    gaze: GazeOption = None,
+    head_motion: HeadMotionOption = None,
+    blink_rate: BlinkRateOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     json: JsonOption = False,
@@ -46,6 +55,7 @@ def render(
         "output.size": size,
         "output.fps": fps,
         "generator.seed": seed,
+        **steering_settings(expression, gaze, head_motion, blink_rate),
     }
     chosen = configure(config, settings, options).config
     from rest_bridge.curves import is_curves

@@ -34,7 +34,33 @@ SeedOption = Annotated[
 SecondsOption = Annotated[
     float | None, typer.Option("--seconds", help="Stop after this many seconds.", min=0.1)
 ]
+ExpressionOption = Annotated[
+    str | None,
+    typer.Option("--expression", help="Like happy, happy=0.6 or happy=0.5,brow=-0.3."),
+]
+GazeOption = Annotated[
+    str | None, typer.Option("--gaze", help="Where the eyes look: x,y from -1 to 1, or free.")
+]
+HeadMotionOption = Annotated[
+    float | None,
+    typer.Option("--head-motion", help="0 still .. 1 normal .. 2 vivid.", min=0, max=2),
+]
+BlinkRateOption = Annotated[
+    float | None, typer.Option("--blink-rate", help="0 never .. 1 normal .. 3.", min=0, max=3)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for programs to stdout.")]
+
+
+def steering_settings(
+    expression: str | None, gaze: str | None, head_motion: float | None, blink_rate: float | None
+) -> dict[str, Any]:
+    """Return the configuration that the options of a face's mood ask for."""
+    return {
+        "steering.expression": expression,
+        "steering.gaze": gaze,
+        "steering.head_motion": head_motion,
+        "steering.blink_rate": blink_rate,
+    }
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, str]:

@@ -13,7 +13,11 @@ from rest_bridge.commands.console import ExitCode, err, print_error, print_json
 from rest_bridge.commands.options import (
     AudioOption,
     AvatarOption,
+    BlinkRateOption,
     ConfigOption,
+    ExpressionOption,
+    GazeOption,
+    HeadMotionOption,
     JsonOption,
     SecondsOption,
     SeedOption,
@@ -21,6 +25,7 @@ from rest_bridge.commands.options import (
     SizeOption,
     configure,
     parse_settings,
+    steering_settings,
 )
 from rest_bridge.config import Config
 from rest_bridge.config_sources import load_config
@@ -96,6 +101,10 @@ def run(
     seconds: SecondsOption = None,
     size: SizeOption = None,
     seed: SeedOption = None,
+    expression: ExpressionOption = None,
+    gaze: GazeOption = None,
+    head_motion: HeadMotionOption = None,
+    blink_rate: BlinkRateOption = None,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -108,6 +117,7 @@ def run(
         "recording.path": None if record is None else str(record),
         "output.size": size,
         "generator.seed": seed,
+        **steering_settings(expression, gaze, head_motion, blink_rate),
     }
     wanted = [_rig_output(name) for name in rig or ()]
     options.update({f"{name}.enabled": True for name in wanted})
@@ -164,14 +174,29 @@ def _sentence(status: "Status") -> str:
     parts = [f"{status.elapsed_s:.0f} s", status.phase]
     if status.presented:
         parts += [
+            *([f"tier {status.tier}"] if status.tier != "full" else []),
             f"{status.fps:.1f} fps",
-            f"latency {status.latency_p50_ms:.0f} ms (p95 {status.latency_p95_ms:.0f})",
+            f"latency {status.latency_p50_ms:.0f} ms (p95 {status.latency_p95_ms:.0f})"
+            + _where(status),
             f"{status.presented} frames, {status.repeated} repeated",
             status.activity,
         ]
     if status.dropped_samples:
         parts.append(f"{status.dropped_samples / 48_000:.1f} s of voice lost: too slow")
     return " · ".join(parts)
+
+
+def _where(status: "Status") -> str:
+    """Say where the latency goes, in four words (medians, ms)."""
+    known = {name: summary.p50_ms for name, summary in status.stages.items()}
+    if "look_ahead" not in known:
+        return ""
+    model = known["look_ahead"] + known["assembly"]
+    compute = known["encode"] + known["motion"] + known["decode"]
+    return (
+        f" = model {model:.0f} + device {known['capture']:.0f} + compute {compute:.0f} "
+        f"+ pacing {known['pacer']:.0f}"
+    )
 
 
 @contextmanager

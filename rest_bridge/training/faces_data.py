@@ -1,8 +1,8 @@
 """Writes shards of rendered faces with true motion, for the video VAE.
 
 Subjects come in pairs that make the same movements. Of each, a few states are rendered once; as
-their geometry is kept, two of them serve as references in turn and the others, with the second
-reference, as frames. Every shard follows from its seed alone.
+the geometry buffers are kept beside the pictures, any of them can be the reference: some serve as
+references in turn, all others as their frames. Every shard follows from its seed alone.
 `python -m rest_bridge.training.faces_data --out DIR --seed S --shards N`.
 
 Shape letters: N samples, F frames of a sample.
@@ -10,6 +10,7 @@ Shape letters: N samples, F frames of a sample.
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ def make_vae_shard(
     size: int = 128,
     *,
     num_frames: int = 6,
+    num_references: int = 2,
     split: Split = "train",
     pairs: tuple[tuple[tuple[Kind, Kind], float], ...] = PAIRS,
 ) -> dict[str, Array]:
@@ -49,9 +51,11 @@ def make_vae_shard(
 
     Args:
         seed: everything follows from it.
-        num_samples: N, a multiple of 4: two people, each with two references.
+        num_samples: N, a multiple of 2 * num_references: two people, each with its references.
         size: height and width of the pictures in pixels.
-        num_frames: states rendered beside the two references; F is one more.
+        num_frames: states rendered beside the two in which one would sit for a portrait; F is one
+            more, as all others are frames to each reference.
+        num_references: how many of the states serve as references in turn, up to all of them.
         split: "test" uses held-out parts, portraits and manners of drawing.
         pairs: which kinds of people, and how often.
 
@@ -68,10 +72,14 @@ def make_vae_shard(
         [N, F, 3, 48, 48, 3], crops around these boxes; kind int8 [N], index in `KINDS`.
 
     Raises:
-        ValueError: `num_samples` is no multiple of 4.
+        ValueError: `num_samples` is no such multiple, or there are not so many states.
     """
-    if num_samples % 4:
-        raise ValueError(f"A shard holds a multiple of 4 samples, not {num_samples}.")
+    if num_samples % (2 * num_references):
+        raise ValueError(
+            f"A shard holds a multiple of {2 * num_references} samples, not {num_samples}."
+        )
+    if num_references > num_frames + 2:
+        raise ValueError(f"{num_frames + 2} states cannot serve as {num_references} references.")
     rng = np.random.default_rng([seed, split == "test", 20])
     samples: list[dict[str, Array]] = []
     chances = np.array([chance for _, chance in pairs])
@@ -79,21 +87,23 @@ def make_vae_shard(
         motion = np.concatenate([sample_motion(rng, 2) for _ in range((num_frames + 1) // 2)])
         for kind in pairs[rng.choice(len(pairs), p=chances / chances.sum())][0]:
             subject = sample_subject(rng, kind, size * SUPERSAMPLE, split)
-            samples += _subject_samples(subject, motion[:num_frames], size, rng, kind)
+            own = _subject_samples(subject, motion[:num_frames], size, rng, kind)
+            samples += [own(reference) for reference in range(num_references)]
     return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
 
 def _subject_samples(
     subject: Subject, motion: Array, size: int, rng: np.random.Generator, kind: Kind
-) -> list[dict[str, Array]]:
+) -> Callable[[int], dict[str, Array]]:
+    """Render all states once; returns what makes a sample with any of them as the reference."""
     mine = motion.copy()
     mine[:, :3] *= subject.turning
     rigs = np.concatenate([subject.references, mine]).astype(np.float32)
     shown = [subject.draw(rig) for rig in rigs]
     pictures = _pictures(shown, rng)
     truth = [_truth(one, size) for one in shown]
-    samples: list[dict[str, Array]] = []
-    for reference in range(2):
+
+    def sample_of(reference: int) -> dict[str, Array]:
         frames = [i for i in range(len(shown)) if i != reference]
         sample: dict[str, Any] = {
             "ref": pictures[reference],
@@ -111,8 +121,9 @@ def _subject_samples(
         pooled = [_pool(flow, visible) for flow, visible in moved]
         sample["flow"] = np.stack([flow for flow, _ in pooled])
         sample["vis"] = np.stack([visible for _, visible in pooled])
-        samples.append(sample)
-    return samples
+        return sample
+
+    return sample_of
 
 
 def _truth(shown: Rendered, size: int) -> dict[str, Array]:

@@ -94,6 +94,21 @@ def test_a_shard_follows_from_its_seed() -> None:
         make_vae_shard(4, 6)
 
 
+def test_any_state_can_be_the_reference() -> None:
+    pairs = ((("head", "head"), 1.0),)
+    data = make_vae_shard(9, 8, num_frames=2, num_references=4, pairs=pairs)
+    references = data["ref"][:4]
+    for sample in range(4):
+        others = [k for k in range(4) if k != sample]
+        np.testing.assert_array_equal(data["frames"][sample], references[others])
+        made = _warped(data["ref"][sample].astype(np.float32), data["flow"][sample, 2])
+        true = data["frames"][sample, 2].astype(np.float32)
+        seen = cv2.resize(data["vis"][sample, 2].astype(np.float32), true.shape[:2]) / 255
+        assert _decibel(made, true, seen) > LEAST_DB["head"] - 2
+    with pytest.raises(ValueError, match="cannot serve"):
+        make_vae_shard(9, 10, num_frames=2, num_references=5)
+
+
 def test_the_importer_predicts_most_of_the_motion(tmp_path, package_path) -> None:
     """One definition of pose for renderers and runtime: without it this stood at 0.55."""
     from rest_bridge.training.vae_data import Shards, person_cells

@@ -31,8 +31,7 @@ def rotate(x: Tensor, position: Tensor) -> Tensor:
     """
     angles = position[..., None] * rotation_frequencies(x.shape[-1]).to(x.device)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    half = x.shape[-1] // 2
-    first, second = x[..., :half], x[..., half:]
+    first, second = x.chunk(2, -1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
 
 
@@ -72,5 +71,4 @@ def attend(
     scores = torch.cat([placed @ sink_keys.transpose(-1, -2), timed], -1) * scale
     # Finite instead of -inf: a row without any key (dropped reference, empty window) stays finite.
     weights = scores.masked_fill(~mask, -1e4).softmax(-1)
-    num_sink = sink_keys.shape[-2]
-    return weights[..., :num_sink] @ sink_values + weights[..., num_sink:] @ values
+    return weights @ torch.cat([sink_values, values], -2)

@@ -93,7 +93,7 @@ class StreamingDit(nn.Module):
         x, modulation, audio = self._reference_tokens(reference)
         keys, values = [], []
         for block in self.blocks:
-            own = modulation + block.table
+            own = block.modulate(modulation)
             x, q, k, v = block.project(x, audio, own)
             keys.append(k)
             values.append(v)
@@ -142,7 +142,7 @@ class StreamingDit(nn.Module):
         mask = torch.cat([sink, seen[None].expand(len(sink), -1)], 1)[:, None, None]
         keys, values = [], []
         for index, block in enumerate(self.blocks):
-            own = modulation + block.table
+            own = block.modulate(modulation)
             x, q, k, v = block.project(x, audio, own)
             keys.append(torch.cat([cache.keys[:, index], k], 2))
             values.append(torch.cat([cache.values[:, index], v], 2))
@@ -294,10 +294,10 @@ class StreamingDit(nn.Module):
         sink_position = self._sink_position(starts.repeat_interleave(per_frame), relative=False)
         mask = mask.repeat_interleave(per_frame, 1).repeat_interleave(per_frame, 2)[:, None]
         for block in self.blocks:
-            own = modulation + block.table
+            own = block.modulate(modulation)
             x, q, k, v = block.project(x, audio, own)
-            sink_k, sink_v = k[:, :, :per_frame], v[:, :, :per_frame]
-            k, v = k[:, :, per_frame:], v[:, :, per_frame:]
+            (sink_k, k), (sink_v, v) = (y.split([per_frame, y.shape[2] - per_frame], 2)
+                                        for y in (k, v))  # fmt: skip
             if padded:
                 share = 1.0 if config.first_chunk == "reference" else 0.0
                 k = torch.cat([share * sink_k.repeat(1, 1, config.window, 1), k], 2)

@@ -119,32 +119,41 @@ class DitBlock(nn.Module):
             nn.init.normal_(layer.weight, std=0.3 * width**-0.5 / config.num_blocks**0.5)
             nn.init.zeros_(layer.bias)
 
+    def modulate(self, shared: Tensor) -> tuple[Tensor, ...]:
+        """Add this block's table to the shared modulation [B, N, 6, D]: six of [B, N, D].
+
+        Taken apart once: each selection would fill a tensor of zeros on the way back.
+        """
+        return (shared + self.table).unbind(-2)
+
     def project(
-        self, x: Tensor, audio: Tensor, modulation: Tensor
+        self, x: Tensor, audio: Tensor, modulation: tuple[Tensor, ...]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Begin the block: tokens [B, N, D] and un-rotated queries, keys, values [B, H, N, D / H].
 
         Args:
             x: [B, N, D].
             audio: [B, N / P, 2, audio_width], the tokens of each latent frame.
-            modulation: [B, N, 6, D].
+            modulation: from `modulate`.
         """
         if self.audio_first:
             x = x + self._hear(x, audio)
-        shift, scale = modulation[..., 0, :], modulation[..., 1, :]
+        shift, scale = modulation[:2]
         q, k, v = self.qkv(self.norm(x) * (1 + scale) + shift).chunk(3, -1)
         return x, self._heads(self.query_norm(q)), self._heads(self.key_norm(k)), self._heads(v)
 
-    def finish(self, x: Tensor, attended: Tensor, audio: Tensor, modulation: Tensor) -> Tensor:
+    def finish(
+        self, x: Tensor, attended: Tensor, audio: Tensor, modulation: tuple[Tensor, ...]
+    ) -> Tensor:
         """Add self-attention, audio and feed-forward to the tokens.
 
         Args:
             x: [B, N, D], from `project`.
             attended: [B, H, N, D / H].
             audio: as for `project`.
-            modulation: [B, N, 6, D].
+            modulation: from `modulate`.
         """
-        gate_self, shift, scale, gate = (modulation[..., i, :] for i in (2, 3, 4, 5))
+        gate_self, shift, scale, gate = modulation[2:]
         x = x + gate_self * self.leave_self(attended.transpose(1, 2).flatten(2))
         if not self.audio_first:
             x = x + self._hear(x, audio)

@@ -18,15 +18,20 @@ from rest_bridge.rig import RIG_INDEX, VISEME_NAMES
 from rest_bridge.types import FRAME_RATE_HZ, FloatArray
 
 SHAPES: Final = "ABCDEFGHX"
-_VISEME_SHAPE: Final = {
-    "sil": "X", "PP": "A", "FF": "G", "TH": "H", "DD": "B", "kk": "B", "CH": "E", "SS": "B",
-    "nn": "B", "RR": "E", "aa": "C", "E": "C", "ih": "B", "oh": "E", "ou": "F",
-}  # fmt: skip
-_WIDE_JAW: Final = 0.42
-"""From this opening of the jaw on, an open shape is D."""
+_SHUT_GAP: Final = 0.07
+_SMALL_GAP: Final = 0.24
+_WIDE_GAP: Final = 0.42
+"""Lip gaps at which A gives way to B, B to C and C to D; running speech opens to 0.5 (95 %)."""
+_ROUND: Final = 0.17
+"""Sum of funnel and pucker from which on a small mouth is F and an open one E."""
+_CERTAIN: Final = 0.45
+"""Weight of a viseme that decides alone: PP shuts, FF and TH have shapes of their own."""
 _REST_S: Final = 0.25
 """Shut lips for less than this are A, a closure within speech; for longer, X."""
 _STEP_S: Final = 0.01
+_MUSCLES: Final = (
+    "jawOpen", "mouthLowerDownLeft", "mouthUpperUpLeft", "mouthFunnel", "mouthPucker",
+)  # fmt: skip
 _SHORTEST_S: Final = 0.06
 """No animator draws a mouth for a shorter time."""
 
@@ -55,13 +60,23 @@ def mouth_cues(rig: FloatArray, visemes: FloatArray) -> list[MouthCue]:
         return []
     times = np.arange(round(length_s / _STEP_S)) * _STEP_S
     centres = (np.arange(len(rig)) + 0.5) / FRAME_RATE_HZ
-    weights = np.stack([np.interp(times, centres, visemes[:, i]) for i in range(len(VISEME_NAMES))])
-    jaw = np.interp(times, centres, rig[:, RIG_INDEX["jawOpen"]])
-    scores = np.zeros((len(SHAPES), len(times)))
-    for row, name in enumerate(VISEME_NAMES):
-        scores[SHAPES.index(_VISEME_SHAPE[name])] += weights[row]
-    chosen = scores.argmax(0)
-    chosen[(chosen == SHAPES.index("C")) & (jaw > _WIDE_JAW)] = SHAPES.index("D")
+
+    def at(values: FloatArray) -> FloatArray:
+        return np.interp(times, centres, values).astype(np.float32)
+
+    value = {name: at(rig[:, RIG_INDEX[name]]) for name in _MUSCLES}
+    weight = {name: at(visemes[:, VISEME_NAMES.index(name)]) for name in ("PP", "FF", "TH")}
+    gap = value["jawOpen"] + 0.35 * value["mouthLowerDownLeft"] + 0.2 * value["mouthUpperUpLeft"]
+    rounding = value["mouthFunnel"] + value["mouthPucker"]
+    # The first that holds counts.
+    chosen = np.select(
+        [
+            (gap < _SHUT_GAP) | (weight["PP"] > _CERTAIN), weight["FF"] > _CERTAIN,
+            weight["TH"] > _CERTAIN, (rounding > _ROUND) & (gap < _SMALL_GAP),
+            rounding > _ROUND, gap < _SMALL_GAP, gap < _WIDE_GAP,
+        ],
+        [SHAPES.index(shape) for shape in "AGHFEBC"], SHAPES.index("D"),
+    )  # fmt: skip
     runs = _merged(_runs(chosen))
     shut = {SHAPES.index("A"), SHAPES.index("X")}
     cues: list[MouthCue] = []

@@ -276,7 +276,7 @@ class GeneratorSection(Section):
         description="The same for pushed speech; 1 shows the first frame soonest.",
     )
     chunk_file: int = Field(
-        default=4,
+        default=2,
         ge=1,
         le=12,
         description="The same for files, whose latency nobody sees: longer ones take less time.",

@@ -24,7 +24,7 @@ from rest_bridge.daemon import Daemon
 from rest_bridge.gallery import Progress
 from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
 from rest_bridge.histogram import latency_svg
-from rest_bridge.latency import STAGES, breakdown
+from rest_bridge.latency import FAST_RIG, STAGES, breakdown
 from rest_bridge.loader import Loader, chunk_of
 from rest_bridge.metrics import Metrics, Summary
 from rest_bridge.rehearsal import rehearse
@@ -68,6 +68,7 @@ class Live:
         latency: from captured sample to frame handed over, milliseconds.
         latencies_ms: of each of the last frames.
         stages: where it goes, by stage (`latency.STAGES`) and outlet.
+        fast_rig: from captured sample to the face's parameters on the fast path.
         tiers: how often each tier was entered after the start.
         repeated: frames that were not in time.
         dropped_samples: voice that was lost.
@@ -81,6 +82,7 @@ class Live:
     latency: Summary
     latencies_ms: list[float]
     stages: dict[str, Summary]
+    fast_rig: Summary
     tiers: dict[str, int]
     repeated: int
     dropped_samples: int
@@ -246,6 +248,7 @@ def _live(config: Config, voice: Path, seconds: float, source: str | None) -> Li
         latency=latency,
         latencies_ms=graph.metrics.timer("latency").window_ms(),
         stages=breakdown(graph.metrics),
+        fast_rig=graph.metrics.timer(FAST_RIG).summary(),
         tiers={name: graph.metrics.counter(f"tier.{name}") for name in TIER_NAMES},
         repeated=status.repeated,
         dropped_samples=status.dropped_samples,
@@ -320,6 +323,7 @@ def card(report: Report) -> Table:
     table.add_row("latency, ms", *_milliseconds(live.latency))
     for name, summary in live.stages.items():
         table.add_row(f"  {name}", *_milliseconds(summary), style="dim")
+    table.add_row("fast rig values, ms", *_milliseconds(live.fast_rig))
     table.add_row("frames per second", f"{live.fps:.2f}", "", "")
     changes = ", ".join(f"{name} {count}" for name, count in live.tiers.items() if count)
     table.add_row("changes of tier", changes or "none", "", "")

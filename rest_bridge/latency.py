@@ -19,6 +19,8 @@ STAGES: Final[dict[str, str]] = {
     "pacer": "waiting for its turn",
 }
 """Stage -> what it is, in the order of a frame's way."""
+FAST_RIG: Final = "fast_rig"
+"""From a captured sample to the face's parameters on the fast path (`RigSink.move`)."""
 PREFIX: Final = "latency."
 OUTLET_PREFIX: Final = "outlet."
 
@@ -54,6 +56,8 @@ def record(metrics: Metrics, frame: Frame, presented_ns: int) -> None:
         presented_ns: now.
     """
     metrics.timer("latency").record(presented_ns - frame.captured_ns)
+    if frame.times is not None:
+        metrics.timer(FAST_RIG).record(frame.times.moved_ns - frame.captured_ns)
     for name, duration_ns in stages_of(frame, presented_ns).items():
         metrics.timer(PREFIX + name).record(duration_ns)
 

@@ -58,6 +58,11 @@ def test_every_stage_and_the_live_stream_were_measured(report):
     assert report.peak_rss_mb > 10
 
 
+def test_rig_values_are_there_before_their_picture(report):
+    assert report.live.fast_rig.count == report.live.latency.count
+    assert report.live.fast_rig.p50_ms < report.live.latency.p50_ms
+
+
 def test_the_stages_of_a_frame_add_up_to_its_latency(report):
     stages = [report.live.stages[name] for name in STAGES]
     total_s = sum(stage.total_s for stage in stages)

@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 
 from rest_bridge.gallery import built_in_faces, built_in_voice, load_avatar
-from rest_bridge.inference.package import DEFAULT_PACKAGE, ModelPackage
+from rest_bridge.inference.package import ModelPackage
 from rest_bridge.rig import RIG_INDEX
+from rest_bridge.training import kind_sheets
 from rest_bridge.training.curves import lip_aperture
 from rest_bridge.training.evaluation.driving import Driver, read_voice, stack_rig
+from rest_bridge.training.evaluation.portraits import PortraitShelf
 from rest_bridge.types import VOICE_RATE_HZ, ByteArray, FloatArray
 
 BACKDROP: Final = ((58, 48, 44), (122, 96, 84))
@@ -72,28 +74,73 @@ def sheet(pictures: Sequence[ByteArray], columns: int, tile_px: int) -> ByteArra
 
 
 def main() -> None:
-    """Render every built-in face and write the pictures."""
+    """Render every built-in face, or every kind of portrait, and write the pictures."""
     parser = argparse.ArgumentParser(description="Make the pictures of README and model card.")
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
-    parser.add_argument("--sheets", type=Path, default=DEFAULT_PACKAGE / "sheets")
+    parser.add_argument("--sheets", type=Path, default=None, help="default: beside the model card")
+    parser.add_argument("--package", type=Path, default=None, help="model package (shipped one)")
+    parser.add_argument("--kinds", action="store_true", help="labelled sheets of each kind")
+    parser.add_argument("--png", type=Path, default=None, help="with --kinds: PNG to look at")
+    parser.add_argument(
+        "--assets", type=Path, default=None, help="with --kinds: held-out portraits, too (PNG only)"
+    )
     args = parser.parse_args()
-    package = ModelPackage.load()
+    package = ModelPackage.load(args.package)
+    sheets = args.sheets or package.path / "sheets"
+    for folder in (args.images, sheets, args.png):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    if args.kinds:
+        draw_kinds(package, sheets, args.png, args.assets)
+    else:
+        draw_faces(package, args.images, sheets)
+
+
+def draw_kinds(package: ModelPackage, sheets: Path, png: Path | None, assets: Path | None) -> None:
+    """Write the sheet of each kind of portrait.
+
+    Args:
+        package: to be shown.
+        sheets: folder for JPEG.
+        png: folder for PNG to look at.
+        assets: the data folder; its portraits go to `png` alone, as they are not ours to ship.
+    """
+    driver = Driver(package, size_px=2 * kind_sheets.TILE_PX, seed=0)
+    moments = kind_sheets.telling_moments(driver, kind_sheets.voice_phones())
+    for kind, name in kind_sheets.KINDS.items():
+        picture = kind_sheets.kind_sheet(driver, load_avatar(name, package), moments, kind)
+        for path in kind_sheets.write_sheets({kind: picture}, sheets, png=png):
+            print(path, flush=True)
+    if assets is not None and png is not None:
+        shelf = PortraitShelf(package, assets, png / "avatars")
+        for kind, name in kind_sheets.HELD_OUT.items():
+            picture = kind_sheets.kind_sheet(driver, shelf.avatar(name), moments, kind)
+            kind_sheets.write_sheets({kind: picture}, png, png=png)
+            print(png / kind, flush=True)
+
+
+def draw_faces(package: ModelPackage, images: Path, sheets: Path) -> None:
+    """Write a sheet of each built-in face and the README's picture of all.
+
+    Args:
+        package: to be shown.
+        images: folder of the README's pictures.
+        sheets: folder for the faces' sheets.
+    """
     voice = read_voice(built_in_voice())[: int(SECONDS * VOICE_RATE_HZ)]
-    args.images.mkdir(parents=True, exist_ok=True)
-    args.sheets.mkdir(parents=True, exist_ok=True)
     hero: list[list[ByteArray]] = []
     for row, name in enumerate(built_in_faces()):
         driver = Driver(package, size_px=512, seed=row)
         frames = list(driver.pictures(load_avatar(name, package), name, voice))
         rgba, rig = [frame.rgba for frame in frames], stack_rig(frames)
         shown = [on_backdrop(rgba[i]) for i in telling_frames(rig, 16)]
-        path = args.sheets / f"{name}.jpg"
+        path = sheets / f"{name}.jpg"
         cv2.imwrite(str(path), sheet(shown, 8, TILE_PX), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         hero.append([on_backdrop(rgba[i]) for i in (spoken_frame(rig), blink_frame(rig))])
         print(f"{name}: {len(rgba)} frames, {path}", flush=True)
     rows = [tile for row in zip(*hero, strict=True) for tile in row]
     picture = sheet(rows, len(hero), HERO_PX)
-    cv2.imwrite(str(args.images / "hero.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    cv2.imwrite(str(images / "hero.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 if __name__ == "__main__":

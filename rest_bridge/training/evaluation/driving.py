@@ -20,6 +20,7 @@ from rest_bridge.generator.decoder import FaceDecoder
 from rest_bridge.generator.generator import MotionGenerator
 from rest_bridge.generator.latent import LatentSpace
 from rest_bridge.generator.life import LifePlanner
+from rest_bridge.generator.steering import Steering
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.rig import RIG_NAMES
@@ -84,10 +85,20 @@ class Driver:
         """Yield the frames of a voice, float32 [S] at 48 kHz."""
         yield from self._stream(self.pipeline(avatar, name, chunk=chunk), voice)
 
-    def rig_only(self, voice: FloatArray, *, chunk: int = 1, seed: int | None = None) -> FloatArray:
-        """Return the rig of a voice without drawing; float32 [F, 58]."""
-        frames = self._stream(self.pipeline(None, chunk=chunk, seed=seed), voice)
-        return np.stack([frame.rig.values for frame in frames])
+    def rig_only(
+        self, voice: FloatArray, *, seed: int | None = None, steering: Steering | None = None
+    ) -> FloatArray:
+        """Return the rig of a voice without drawing; float32 [F, 58].
+
+        Args:
+            voice: float32 [S], 48 kHz mono.
+            seed: instead of the driver's.
+            steering: wished for from the first frame on.
+        """
+        pipeline = self.pipeline(None, seed=seed)
+        if steering is not None:
+            pipeline.steer(steering)
+        return stack_rig(list(self._stream(pipeline, voice)))
 
     def decoder(self, avatar: Avatar, name: str) -> FaceDecoder:
         """Return the decoder of an avatar; the last one is kept."""

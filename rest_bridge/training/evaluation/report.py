@@ -76,7 +76,14 @@ def summarise(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, Estimate]]
 
 def as_markdown(report: Report) -> str:
     """Return the demands and a table for each subset."""
-    lines = [*_about_lines(report.about), "", *target_lines(report.rows), ""]
+    about = [f"- {name}: {value}" for name, value in report.about.items()]
+    lines = [*about, "", *target_lines(report.rows), "", tables_markdown(report)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def tables_markdown(report: Report) -> str:
+    """Return a table for each subset, under its title."""
+    lines: list[str] = []
     groups = summarise(report.rows)
     for subset, title in TITLES.items():
         own = {group: found for (s, group), found in groups.items() if s == subset}
@@ -84,7 +91,7 @@ def as_markdown(report: Report) -> str:
             lines += [f"### {title}", ""]
             for table in _tables(own):
                 lines += [*table, ""]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines).rstrip()
 
 
 def target_lines(rows: Sequence[Row]) -> list[str]:
@@ -153,10 +160,6 @@ def _numbers(found: Estimate) -> dict[str, float | int | None]:
         **{k: round(v, 5) if math.isfinite(v) else None for k, v in values.items()},
         "clips": found.num_clips,
     }
-
-
-def _about_lines(about: Mapping[str, Any]) -> list[str]:
-    return [f"- {name}: {value}" for name, value in about.items()]
 
 
 def write(report: Report, folder: Path) -> tuple[Path, Path]:

@@ -1,9 +1,16 @@
 """Sharpness, seams, edges, flow: each with a picture whose answer is known."""
 
+import json
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+import rest_bridge
+from rest_bridge.inference.package import ModelPackage
+from rest_bridge.portrait.importer import import_portrait
 from rest_bridge.training.evaluation import flow_reading, halo, sharpness
 
 SIZE = 200
@@ -105,3 +112,28 @@ def test_cells_without_weight_do_not_count() -> None:
     weight[40:] = 1
     error, _ = flow_reading.flow_error_px(places, np.ones((128, 128), np.float32), true, weight)
     assert error == pytest.approx(0, abs=0.02)
+
+
+def test_the_flow_of_a_portrait_at_rest_is_none_and_a_shift_is_read(
+    package_path: Path, tmp_path: Path
+) -> None:
+    source = Path(rest_bridge.__file__).parent / "faces" / "luna"
+    image = Image.open(source / "portrait.png")
+    image.resize((400, 400), Image.Resampling.LANCZOS).save(tmp_path / "portrait.png")
+    points = np.array(json.loads((source / "landmarks.json").read_text()), np.float32)
+    package = ModelPackage.load(package_path, verify=False)
+    avatar = import_portrait(
+        tmp_path / "portrait.png", package, landmarks=points * 400 / image.width, style="drawn"
+    )
+    reader = flow_reading.FlowReader(package, avatar, 128)
+    centres = (np.arange(128) + 0.5) / 128
+    own = np.stack(np.meshgrid(centres, centres), -1)
+    places, cover = reader.read(np.zeros(58, np.float32))
+    solid = cover > 0.99
+    assert np.abs(places - own)[solid].max() * 128 < 0.3
+    rig = np.zeros(58, np.float32)
+    rig[3] = 0.2  # eye distances to the right: what is shown lies that much further left
+    moved, _ = reader.read(rig)
+    nose = (avatar.landmarks[30] * 128).astype(int)
+    shift = (moved - own)[nose[1], nose[0], 0]
+    assert shift == pytest.approx(-0.2 * avatar.eye_distance, rel=0.1)

@@ -29,6 +29,7 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "refine": (f"{_TRAINING}.landmark_refiner",),
         "base-flows": (f"{_TRAINING}.base_flows",),
         "render-speed": (f"{_TRAINING}.render_speed",),
+        "prepare": (f"{_TRAINING}.prepare",),
         "speech-data": (_TRAINING, "speech-data"),
         "vae": (f"{_TRAINING}.vae",),
         "speech": (_TRAINING, "speech"),

@@ -1,9 +1,10 @@
 """Command line of training: `python -m rest_bridge.training STAGE ...`.
 
-Data: speech-data (phones, landmarks, sessions). Stages: vae, speech, teacher, student, asd,
-distill, and `all` of them in this order; every one goes on where its checkpoint stands. Then
-export-motion (SpeechAE and DiT into a model package), evaluate-motion (tables on held-out speech),
-compare (what the paper leaves open, at equal budget), ablate (what each part brings).
+Data: prepare (videos of your own), speech-data (phones, landmarks, sessions). Stages: vae, speech,
+teacher, student, asd, distill, and `all` of them in this order; every one goes on where its
+checkpoint stands. Then export-motion (SpeechAE and DiT into a model package), evaluate-motion
+(tables on held-out speech), compare (what the paper leaves open, at equal budget), ablate (what
+each part brings).
 Several processes: torchrun --nproc-per-node N -m rest_bridge.training STAGE ...
 """
 
@@ -24,7 +25,12 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit code. A wrong setting or a missing file is one sentence."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["prepare"]:
+        from rest_bridge.training.prepare.__main__ import main as prepare_videos
+
+        return prepare_videos(words[1:])
+    options = _parser().parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     try:
         return _run(options)
@@ -113,6 +119,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rest_bridge.training", description=__doc__)
     stages = parser.add_subparsers(dest="stage", required=True)
+    stages.add_parser("prepare", help="a user's own videos into clips and sessions")
     data = stages.add_parser("speech-data", help="phones, landmarks and sessions from the assets")
     data.add_argument("--assets", type=Path, required=True, help="folder of recorded sources")
     data.add_argument("--out", type=Path, required=True, help="folder to write to")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.inference.session import Session
 from rest_bridge.portrait.detect import DetectedFace, FaceBox, detect_faces, find_landmarks
 from rest_bridge.portrait.fit import fit_head
 from rest_bridge.portrait.refine import refine_landmarks
@@ -67,6 +68,19 @@ class Tracked:
     cuts: npt.NDArray[np.bool_]
 
 
+class _Loaded(ModelPackage):
+    """A package that loads each net once: thousands of pictures ask for the same two."""
+
+    def __init__(self, package: ModelPackage) -> None:
+        super().__init__(package.path, package.manifest)
+        self._sessions: dict[str, Session] = {}
+
+    def session(self, name: str, *, threads: int = 1, provider: str = "cpu") -> Session:
+        if name not in self._sessions:
+            self._sessions[name] = super().session(name, threads=threads, provider=provider)
+        return self._sessions[name]
+
+
 class FaceFollower:
     """Looks at one picture after the other."""
 
@@ -78,7 +92,7 @@ class FaceFollower:
             scale: of the pictures that come, relative to the file's own.
             limits: what a face must be like.
         """
-        self._package, self._scale, self._limits = package, scale, limits
+        self._package, self._scale, self._limits = _Loaded(package), scale, limits
         self._head: Mapping[str, Array] = package.arrays("head")
         self._refine = package.arrays("refine") if package.has("refine.npz") else None
         self._last: FloatArray | None = None

@@ -118,7 +118,7 @@ def pictures(
     scale = 1.0
     if longest_px is not None:
         scale = min(1.0, longest_px / max(footage.width, footage.height))
-    count, shown = 0, None
+    count, shown, ends_s = 0, None, 0.0
     try:
         with av.open(str(footage.path)) as container:
             for time_s, frame in _timed(container, footage.rate_hz):
@@ -126,17 +126,18 @@ def pictures(
                     while (count + 0.5) / FRAME_RATE_HZ < time_s:
                         yield shown
                         count += 1
+                ends_s = time_s + 1 / footage.rate_hz
                 # Pictures that no output time falls on need not be converted.
-                ends_s = time_s + 1.5 / footage.rate_hz
-                if ends_s >= (count + 0.5) / FRAME_RATE_HZ or shown is None:
+                if ends_s + 0.5 / footage.rate_hz >= (count + 0.5) / FRAME_RATE_HZ or shown is None:
                     shown = (_upright(frame, scale), bool(frame.is_corrupt))
     except _UNREADABLE as error:
         if count < FRAME_RATE_HZ:
             raise Refused(
                 BROKEN, f"it breaks off after {count / 25:.1f} s ({_short(error)})"
             ) from error
-    if shown is not None:
+    while shown is not None and (count + 0.5) / FRAME_RATE_HZ < ends_s:
         yield shown
+        count += 1
 
 
 def sound(footage: Footage) -> FloatArray:

@@ -1,8 +1,8 @@
 """Turns the tracks of a user's talkers into sessions that `train` reads.
 
 Place in the flow: `clips` (tracks of all clips) -> here -> train-own.npz, held-own.npz. Each talker
-is scaled by himself: his own resting gap is shut, his own wide opening is ours. A tenth of the talkers
-is held out, by name, so that nobody is on both sides.
+is scaled by himself: his own resting gap is shut, his own wide opening is ours. A tenth of them is
+held out, by name, so that nobody is on both sides.
 
 Shape letters: F frames at 25 a second; S samples at 16 kHz.
 """

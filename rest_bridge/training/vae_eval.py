@@ -16,6 +16,7 @@ from rest_bridge.model.head_motion import read
 from rest_bridge.model.vae import VideoVae, base_grid
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.training.face_subjects import KINDS
+from rest_bridge.training.latent_space import ARKIT_SCALE
 from rest_bridge.training.vae_data import Batch, Shards, part_map
 from rest_bridge.training.vae_losses import Decoded, decode, encode, induced
 
@@ -49,8 +50,8 @@ def evaluate(
     Returns:
         `still`, `imported` (the importer's head), `posed` (refined), `own` (decoded from the true
         rig), `encoded`: px, overall, on eyes and mouth (`_parts`), by kind (`_head`, ...); `r2_*`
-        by group of weights and, for what they move together, `r2_gaze_x`, `r2_gaze_y`,
-        `r2_moved_mouth`, `r2_moved_eyes`.
+        by group of weights and, for what they move together, `r2_gaze_x`, `r2_gaze_y` (eyes at
+        least half open), `r2_moved_mouth`, `r2_moved_eyes`.
     """
     with_encoder = "encoder" in parts or "joint" in parts
     sums: dict[str, Tensor] = {}
@@ -105,8 +106,10 @@ def _reading(predicted: Tensor, true: Tensor) -> dict[str, float]:
         out[f"r2_{group}"] = _r2(predicted[:, index], true[:, index])
     rows = induced()
     gaze_x, gaze_y = rows[-10:-6:2], rows[-9:-6:2]
+    lids = [RIG_INDEX["eyeBlinkLeft"], RIG_INDEX["eyeBlinkRight"]]
+    awake = true[:, lids].amax(1) < 0.5 / ARKIT_SCALE  # behind shut lids there is nothing to read
     for name, part in (("gaze_x", gaze_x), ("gaze_y", gaze_y)):
-        out[f"r2_{name}"] = _r2(predicted @ part.T, true @ part.T)
+        out[f"r2_{name}"] = _r2(predicted[awake] @ part.T, true[awake] @ part.T)
     shapes = rows[:-10]
     regions = {"moved_mouth": ("jaw", "mouth", "cheek"), "moved_eyes": ("eye", "brow")}
     for name, starts in regions.items():

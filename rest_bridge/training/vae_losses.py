@@ -25,6 +25,8 @@ from rest_bridge.types import LATENT_STRIDE
 
 MOVES = (0.0008, 0.008)
 """Canvas units of base flow from which a correction counts, as in the compositor."""
+GAZE, POSE = 10.0, 1.7
+"""Weights of the eyes' direction (full to one side is 1) and of the normalised pose."""
 CORRECTED = 0.15
 """Share of the canvas over which the compositor fades corrections out."""
 
@@ -51,11 +53,14 @@ class Decoded:
     refined: Tensor
 
 
-def head_flow(batch: Batch, refined: Tensor | None = None, pivot: Tensor | None = None) -> Tensor:
+def head_flow(
+    batch: Batch, pose: Tensor, refined: Tensor | None = None, pivot: Tensor | None = None
+) -> Tensor:
     """Return the flow of pose and skin [B, 2, G, G], by the importer's or the refined head.
 
     Args:
         batch: of `Shards`.
+        pose: [B, 6], relative to the references.
         refined: [N, 2, G, G] of the reference encoder.
         pivot: [N, 3] of the reference encoder.
     """
@@ -68,12 +73,12 @@ def head_flow(batch: Batch, refined: Tensor | None = None, pivot: Tensor | None 
         depth = depth - shift[:, 2, None, None, None]
         weight = (weight + refined[:, 1:].float() * border(BORDER)).clamp(0, 1)
         centre = centre + shift[:, :2]
-    frames = len(batch["pose"]) // len(unit)
+    frames = len(pose) // len(unit)
     depth, weight, centre, unit = (
         value.repeat_interleave(frames, 0) for value in (depth, weight, centre, unit)
     )
     grid = base_grid(depth.shape[-1])
-    back = invert(forward_motion(depth, weight, centre, unit, batch["pose"]), grid)
+    back = invert(forward_motion(depth, weight, centre, unit, pose), grid)
     return back + read(batch["skin"], back, grid)
 
 
@@ -86,7 +91,7 @@ def border(share: float, size: int = 64) -> Tensor:
 
 
 def decode(vae: VideoVae, latent: Tensor, batch: Batch) -> Decoded:
-    """Run reference encoder and decoder on all frames.
+    """Run reference encoder and decoder on all frames; pose and rig are read off the latent.
 
     Args:
         vae: the networks.
@@ -96,9 +101,11 @@ def decode(vae: VideoVae, latent: Tensor, batch: Batch) -> Decoded:
     frames = len(batch["pose"]) // len(batch["ref"])
     refined, pivot, *features = vae.reference_encoder(batch["ref"], batch["maps"])
     with torch.autocast("cpu", enabled=False):
-        posed = head_flow(batch, refined, pivot)
+        rig = (latent.float().flatten(1) @ vae.readout).view(len(batch["pose"]), -1)
+        pose = rig[:, :6] * torch.tensor(list(RIG_SCALE.values()))
+        posed = head_flow(batch, pose, refined, pivot)
         with torch.no_grad():
-            imported = head_flow(batch)
+            imported = head_flow(batch, batch["pose"])
         person = batch["maps"][:, 2:3]
         theirs = person.repeat_interleave(frames, 0)
         base = (posed * read(theirs, posed, base_grid(64))).detach()
@@ -183,10 +190,9 @@ def induced() -> Tensor:
         (s, p, m) for s in ("Left", "Right") for p, m in (("Out", "In"), ("Up", "Down"))
     ):
         row = len(size) + k
-        rows[row, 6 + ARKIT_NAMES.index(f"eyeLook{plus}{side}")] = 1.5 * ARKIT_SCALE / 0.3
-        rows[row, 6 + ARKIT_NAMES.index(f"eyeLook{minus}{side}")] = -1.5 * ARKIT_SCALE / 0.3
-    rows[-6:, :6] = np.eye(6) * 1.7
-    assert len(RIG_SCALE) == 6
+        rows[row, 6 + ARKIT_NAMES.index(f"eyeLook{plus}{side}")] = GAZE * ARKIT_SCALE
+        rows[row, 6 + ARKIT_NAMES.index(f"eyeLook{minus}{side}")] = -GAZE * ARKIT_SCALE
+    rows[-6:, :6] = np.eye(6) * POSE
     return torch.from_numpy(rows.astype(np.float32))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from rest_bridge.audio.live_source import LiveSource
 from rest_bridge.errors import SourceError
 from rest_bridge.sound import pulse
+from rest_bridge.sound.pulse_watch import PulseWatch
 from rest_bridge.types import VOICE_RATE_HZ
 
 DEFAULT_MONITOR: Final = ""
@@ -58,13 +59,11 @@ class PulseSource(LiveSource):
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._recorder: subprocess.Popen[bytes] | None = None
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self._watch = PulseWatch(self._follow)
         self._num_losses, self._lost = 0, False
-        self._threads = [threading.Thread(target=self._record, name="parec", daemon=True)]
-        if not device:
-            self._threads.append(threading.Thread(target=self._follow, name="pactl", daemon=True))
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._record, name="parec", daemon=True)
+        self._thread.start()
+        self._watch.start()
 
     @property
     def num_losses(self) -> int:
@@ -81,12 +80,11 @@ class PulseSource(LiveSource):
         self._stop.set()
         super().close()
         with self._lock:
-            for process in (self._recorder, self._watcher):
-                if process is not None:
-                    process.kill()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(2.0)
+            if self._recorder is not None:
+                self._recorder.kill()
+        self._watch.stop()
+        if self._thread is not threading.current_thread():
+            self._thread.join(2.0)
 
     def _record(self) -> None:
         """Thread body: read what parec records; start it again when it has ended."""
@@ -126,37 +124,19 @@ class PulseSource(LiveSource):
             samples = np.frombuffer(data, np.float32).reshape(-1, num_channels)
             self.feed.write(samples.mean(axis=1, dtype=np.float32), time.monotonic_ns())
 
-    def _follow(self) -> None:
-        """Thread body: record from another monitor when the default output has changed."""
-        while not self._stop.is_set():
-            process = self._spawn("pactl", "subscribe")
-            if process is None:
-                return
-            with self._lock:
-                self._watcher = process
-            with process:
-                assert process.stdout is not None
-                self._retarget()
-                for line in process.stdout:
-                    if self._stop.is_set():
-                        break
-                    # "Event 'change' on server #-1" is what a new default looks like.
-                    if b" on server " in line:
-                        self._retarget()
-                process.kill()
-            self._stop.wait(_RETRY_S)
-
-    def _retarget(self) -> None:
-        server = pulse.query()
-        if isinstance(server, str) or not server.default_monitor:
-            return
+    def _follow(self, server: pulse.PulseServer) -> None:
+        """Record from another monitor when the default output has changed; give up what is gone."""
+        target = self._device or server.default_monitor
+        there = any(source.name == target for source in server.sources)
         with self._lock:
-            if server.default_monitor != self._target:
+            if there and target != self._target:
                 _log.info("The default output is now %s.", server.default_sink)
-                self._target = server.default_monitor
-                self._num_channels = _num_channels(server, self._target)
-                if self._recorder is not None:
-                    self._recorder.kill()
+                self._target = target
+                self._num_channels = _num_channels(server, target)
+            elif there or self._lost:
+                return
+            if self._recorder is not None:
+                self._recorder.kill()
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes] | None:
         """Start a tool in a session of its own, so that Ctrl-C reaches only us."""

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from rest_bridge.errors import RestBridgeError
 from rest_bridge.sound import portaudio
-from rest_bridge.sound.devices import SoundDevice
+from rest_bridge.sound.devices import PULSE, SoundDevice
 from rest_bridge.sound.keeper import DeviceKeeper
+from rest_bridge.sound.pulse import PulseServer
+from rest_bridge.sound.pulse_watch import PulseWatch
 
 STALLED_NS: Final = 2_000_000_000
 """A device that has not called back for so long is gone, whatever PortAudio says."""
@@ -51,6 +53,8 @@ class DeviceStream:
         self._sounddevice: Any = None
         self._stream: Any = None
         self._keeper: DeviceKeeper | None = None
+        self._watch: PulseWatch | None = None
+        self._taken_away = False
         self._last_ns = 0
         self.name = ""
 
@@ -88,6 +92,9 @@ class DeviceStream:
             meanwhile=self._meanwhile,
         )
         self._keeper.start()
+        if device.host == PULSE:
+            self._watch = PulseWatch(self._follow)
+            self._watch.start()
 
     def touch(self) -> int:
         """Note from the callback that the device lives; returns the monotonic time."""
@@ -96,6 +103,8 @@ class DeviceStream:
 
     def close(self) -> None:
         """Close the device; idempotent."""
+        if self._watch is not None:
+            self._watch.stop()
         if self._keeper is not None:
             self._keeper.stop()
         portaudio.close_stream(self._stream)
@@ -117,6 +126,13 @@ class DeviceStream:
             f"{self._title} {device.name!r} cannot be opened ({reason}); {self._hint}"
         ) from first
 
+    def _follow(self, server: PulseServer) -> None:
+        """Give a stream up whose device has gone, before the server moves it to another one."""
+        there = any(device.name == self.name for device in (*server.sinks, *server.sources))
+        self._taken_away = not there
+        if not there:
+            portaudio.close_stream(self._stream)
+
     def _is_alive(self) -> bool:
         stalled = time.monotonic_ns() - self._last_ns > STALLED_NS
         return portaudio.is_running(self._stream) and not stalled
@@ -125,4 +141,6 @@ class DeviceStream:
         portaudio.close_stream(self._stream)
         if refresh:
             portaudio.refresh(self._sounddevice)
+        if self._taken_away and self._watch is not None:
+            raise self._error(f"{self._title} {self.name!r} is not there.")
         self._start(self._find())

@@ -2,7 +2,8 @@
 
 Place in the flow: `features.encoder` + `life` -> here -> `decoder`, `latent`. Each chunk is
 denoised in a few steps, which only read the state, then committed: one pass at t = 0 over the
-finished latents writes their keys and values into the Context-Cache. It knows nothing of pictures.
+finished latents writes their keys and values into the Context-Cache. (A package trained with
+`context` = "last" keeps those of its last denoising step instead.) It knows nothing of pictures.
 Shape letters: T latent frames of a chunk, D token width, C conditions.
 """
 
@@ -60,6 +61,9 @@ class MotionGenerator:
         heat = float(section["temperature"]) if temperature is None else temperature
         if not 0.0 <= heat <= 1.0:
             raise ConfigError(f"generator.temperature = {heat} is not possible; choose 0 to 1.")
+        choices = section.get("config", {})
+        self._commits = choices.get("context", "clean") == "clean"
+        self._repeats_reference = choices.get("first_chunk", "masked") == "reference"
         self._columns = known_columns(section.get("conditions", FIRST_CONDITION_NAMES))
         self._temperature = np.float32(heat)
         self.num_steps = steps
@@ -81,11 +85,17 @@ class MotionGenerator:
         Returns:
             The state: ID-Sink of this avatar, empty Context-Cache.
         """
-        return {
+        state = {
             **self._graph_spec.initial(),
             **self._identity(avatar_latent),
             _NEXT_LATENT: np.array([first_latent], np.int64),
         }
+        if self._repeats_reference:  # it stands for the context before the first chunk
+            window = len(state["state.position"])
+            for name in ("keys", "values"):
+                state[f"state.{name}"] = np.tile(state[f"state.sink_{name}"], (1, 1, 1, window, 1))
+            state["state.position"] = np.arange(first_latent - window, first_latent)
+        return state
 
     def adopt(self, avatar_latent: FloatArray, state: State) -> State:
         """Give another identity to a stream, which moves on from where it is.
@@ -146,14 +156,18 @@ class MotionGenerator:
             **{a.name: state[a.name] for a in self._graph_spec.arrays},
         }
         latents = noise[None] * self._temperature
+        written = [n for n in self._session.output_names if n.startswith("next_state.")]
+        out: dict[str, Array] = {}
         for t, t_next in pairwise(schedule(self.num_steps)):
             flow_time = np.full((1, num_latents), t, np.float32)
             # Asking for the velocity alone spares the copies of keys and values.
-            out = self._session.run({"latents": latents, "t": flow_time, **inputs}, ["velocity"])
+            remembered = written if t_next == 0 and not self._commits else []
+            wanted = ["velocity", *remembered]
+            out = self._session.run({"latents": latents, "t": flow_time, **inputs}, wanted)
             latents = euler_step(latents, out["velocity"], t, t_next).astype(np.float32)
-        clean = np.zeros((1, num_latents), np.float32)
-        written = [n for n in self._session.output_names if n.startswith("next_state.")]
-        out = self._session.run({"latents": latents, "t": clean, **inputs}, written)
+        if self._commits:
+            clean = np.zeros((1, num_latents), np.float32)
+            out = self._session.run({"latents": latents, "t": clean, **inputs}, written)
         next_state = {
             **{a.name: out.get(f"next_{a.name}", state[a.name]) for a in self._graph_spec.arrays},
             _NEXT_LATENT: position + num_latents,

@@ -93,7 +93,8 @@ def tuned(
     for name, variant in changed.items():
         folder = out / "".join(c if c.isalnum() else "-" for c in name)
         variant = dataclasses.replace(variant, out=str(folder))
-        stages.train_stage("asd", variant, seconds=0.0, steps=steps, sessions=sessions)
+        if not stages.train_stage("asd", variant, seconds=0.0, steps=steps, sessions=sessions):
+            break
         rows[name] = trials.judge(load_checkpoint(folder / "asd.pt"), held_out)
         log.info("ablate: %s", name)
     return rows

@@ -10,7 +10,6 @@ import dataclasses
 import logging
 import time
 from pathlib import Path
-from typing import Any
 
 from rest_bridge.model.dit_block import CHOICES
 from rest_bridge.training import stages, trials
@@ -53,7 +52,8 @@ def compare(
         sessions: training sessions.
 
     Returns:
-        The table in Markdown, also written to OUT/compare.md.
+        The table in Markdown, also written to OUT/compare.md; with the variants so far if somebody
+        stopped it.
     """
     rows: dict[str, dict[str, float]] = {}
     for name, changes in variants(settings).items():
@@ -61,8 +61,11 @@ def compare(
         changed = dataclasses.replace(
             settings, model=dataclasses.replace(settings.model, **changes)
         )
-        saved, step_ms = _train(changed, speech, out / name.replace(" = ", "-"), steps, sessions)
-        rows[name] = {**trials.judge(saved, held_out), "step_ms": step_ms}
+        loop = _loop(changed, speech, out / name.replace(" = ", "-"), steps, sessions)
+        if not loop.run():
+            break
+        step_ms = 1000 * loop.trained_s / max(loop.step, 1)
+        rows[name] = {**trials.judge(loop.state(), held_out), "step_ms": step_ms}
         log.info("compare: %s in %.0f s", name, time.monotonic() - begun)
         table = trials.markdown_table(f"{steps} steps each", rows)
         out.mkdir(parents=True, exist_ok=True)
@@ -70,10 +73,10 @@ def compare(
     return trials.markdown_table(f"{steps} steps each", rows)
 
 
-def _train(
+def _loop(
     settings: TrainSettings, speech: Path, folder: Path, steps: int, sessions: list[Session]
-) -> tuple[dict[str, Any], float]:
-    """Return the trained student's state and the mean duration of a step in milliseconds."""
+) -> Loop:
+    """Return the loop that trains one variant."""
     import torch
 
     own = dataclasses.replace(
@@ -88,6 +91,4 @@ def _train(
         load_weights(module, weights, speech)
     stages.check_lengths(sessions, own.num_latents)
     source = stages.batch_source(sessions, own, settings.seed)
-    loop = Loop(learner, source, own, folder / "student.pt", seed=settings.seed)
-    loop.run()
-    return loop.state(), 1000 * loop.trained_s / max(loop.step, 1)
+    return Loop(learner, source, own, folder / "student.pt", seed=settings.seed)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rest_bridge.errors import ConfigError
 from rest_bridge.features.mel import MelConfig
 from rest_bridge.generator.conditions import CONDITION_NAMES
 from rest_bridge.inference.session import Session
@@ -115,9 +116,15 @@ def export_motion(
         temperature: of the noise by default.
 
     Raises:
+        ConfigError: the runtime does not support the student's `context`.
         ExportMismatch: a graph disagrees with torch; nothing was written.
     """
     config = dit.config
+    if config.context == "level":
+        raise ConfigError(
+            "A student with model.context = level keeps one cache a denoising step, which the "
+            'runtime does not; train with "clean" or "last" to export.'
+        )
     for module in (encoder, dit):
         _round_weights(module)
     encoder_spec = StateSpec(

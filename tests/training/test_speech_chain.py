@@ -15,6 +15,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("tensorboard")
 
+from rest_bridge.errors import ConfigError  # noqa: E402
 from rest_bridge.features.encoder import SpeechEncoder  # noqa: E402
 from rest_bridge.generator.conditions import CONDITION_INDEX  # noqa: E402
 from rest_bridge.generator.generator import MotionGenerator  # noqa: E402
@@ -172,6 +173,43 @@ def test_the_trained_student_exports_and_runs(trained: Path, tmp_path: Path) -> 
         num_steps=2, chunk_latents=3,
     )  # fmt: skip
     np.testing.assert_allclose(np.concatenate(parts), expected[0].numpy(), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "choices", [{"context": "last"}, {"first_chunk": "reference", "sink_place": "slot"},
+                {"first_chunk": "zeros", "order": "audio-self"}],
+    ids=lambda c: "-".join(c.values()),
+)  # fmt: skip
+def test_the_runtime_streams_each_choice_as_training_does(
+    choices: dict[str, str], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    config = DitConfig(width=32, num_blocks=2, num_heads=2, feed_forward=32, window=3, **choices)
+    dit, encoder = StreamingDit(config).eval(), SpeechNet(SpeechConfig())
+    torch.nn.init.normal_(dit.leave.weight, std=0.1)
+    export_motion.export_motion(encoder, dit, MEL, tmp_path, trained={})
+    generator = MotionGenerator(ModelPackage.load(tmp_path), num_steps=2, temperature=1.0)
+    rng = np.random.default_rng(0)
+    tokens = rng.standard_normal((9, 2, 96)).astype(np.float32)
+    noise, reference = rng.standard_normal((2, 9, 16, 4, 4)).astype(np.float32)
+    rows = LifePlanner(0).plan(0, 9)
+    parts, state = [], generator.initial_state(reference[:1])
+    for first in range(0, 9, 3):
+        part = slice(first, first + 3)
+        latents, state = generator.step(tokens[part], rows[part], state, noise[part])
+        parts.append(latents)
+    expected = rollout.stream(
+        dit, *(torch.from_numpy(x) for x in (reference[:1], tokens[None], rows[None], noise[None])),
+        num_steps=2, chunk_latents=3,
+    )  # fmt: skip
+    np.testing.assert_allclose(np.concatenate(parts), expected[0].numpy(), atol=2e-3)
+
+
+def test_one_cache_a_step_is_not_exported(tmp_path: Path) -> None:
+    dit = StreamingDit(DitConfig(width=32, num_blocks=1, num_heads=2, context="level"))
+    with pytest.raises(ConfigError, match="level keeps one cache a denoising step"):
+        export_motion.export_motion(SpeechNet(SpeechConfig()), dit, MEL, tmp_path, trained={})
+    assert not list(tmp_path.iterdir())
 
 
 # --- mistakes -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import soxr
 
 from rest_bridge.errors import ConfigError
 from rest_bridge.training import curves
@@ -29,7 +30,7 @@ from rest_bridge.training.speech_sources import (
 from rest_bridge.training.splits import HELD_OUT_FACEGOOD, is_held_out
 from rest_bridge.training.tracks import LandmarkTracker, measure
 from rest_bridge.training.visemes import VisemeSpan, to_visemes
-from rest_bridge.types import SAMPLES_PER_FRAME, FloatArray
+from rest_bridge.types import MODEL_RATE_HZ, SAMPLES_PER_FRAME, VOICE_RATE_HZ, FloatArray
 
 ROUNDED: Final = ("WW", "UW", "OW", "UE", "OE")
 SPREAD: Final = ("IY", "IH", "SS", "AE")
@@ -158,6 +159,17 @@ class Library:
         picks = np.linspace(0, len(entries) - 1, min(num_talkers, len(entries)))
         chosen = [entries[i] for i in picks.round().astype(int)]
         return [self._spoken(folder / str(entry["file"]), READ) for entry in chosen]
+
+    def recorded_languages(self) -> list[HeldOut]:
+        """Return recorded people of other languages, their phones found by reading along."""
+        from rest_bridge.training.recorded_languages import recorded_clips
+
+        clips: list[HeldOut] = []
+        for clip in recorded_clips(self.assets, self.folder / "recorded_languages.json"):
+            visemes = to_visemes(clip.phones, "ipa")
+            voice = soxr.resample(clip.samples, MODEL_RATE_HZ, VOICE_RATE_HZ).astype(np.float32)
+            clips.append(from_visemes(clip.name, f"recorded: {clip.language}", voice, visemes))
+        return clips
 
     def other_voices(self, count: int) -> list[FloatArray]:
         """Return held-out talkers for babble, float32 [S] at 16 kHz each."""

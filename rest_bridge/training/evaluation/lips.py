@@ -62,6 +62,9 @@ def jobs(shop: Workshop) -> list[Job]:
         count = 1 if quick and language != languages.ENGLISH else 3
         clips = languages.language_clips(language, count)
         made += [_job(shop, clip, clips, _ONE) for clip in clips]
+    if not quick:
+        recorded = library.recorded_languages()
+        made += [_job(shop, clip, recorded, _ONE) for clip in recorded]
     return made + _silence_jobs(shop, babblers, talkers)
 
 

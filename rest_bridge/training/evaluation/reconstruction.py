@@ -160,7 +160,9 @@ def _sample_values(shop: Workshop, avatar: Avatar, sample: dict[str, Array]) -> 
     decoder = FaceDecoder(package, avatar, _SIZE_PX)
     reader = FlowReader(package, avatar, _SIZE_PX)
     found: dict[str, list[float]] = {}
-    rigs = relative_rig(sample["rig"].astype(np.float32), sample["rig_ref"].astype(np.float32))
+    drawn = KINDS[int(sample["kind"])] == "drawn"
+    absolute = [sample[name].astype(np.float32) for name in ("rig", "rig_ref")]
+    rigs = relative_rig(*absolute, drawn=drawn)
     for frame, relative in enumerate(rigs):
         weight = _person(sample, frame, avatar) * sample["vis"][frame].astype(np.float32) / 255
         face = weight * _hull(sample["landmarks"][frame], len(weight))

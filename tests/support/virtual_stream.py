@@ -70,6 +70,7 @@ class VirtualStream:
         seed: int = 0,
     ) -> None:
         self._block_s = block_s
+        self._read = round(block_s / 2 * VOICE_RATE_HZ)
         self.clock = FakeClock(10**12)
         self.start_ns = self.clock.now_ns()
         self._rng = np.random.default_rng(seed)
@@ -181,8 +182,8 @@ class VirtualStream:
     def _listen(self) -> None:
         with contextlib.suppress(SourceTimeout):
             while True:
-                chunk = self.feed.read(480, 0.0)
-                self.media.observe(chunk.first_index + 480, chunk.captured_ns)
+                chunk = self.feed.read(self._read, 0.0)
+                self.media.observe(chunk.first_index + self._read, chunk.captured_ns)
                 self.ring.write(chunk)
                 if not self._attached:
                     self.presenter.attach(chunk.first_index, DELAY_NS)

@@ -24,6 +24,7 @@ from rest_bridge.commands import (
     inspection,
     learning,
     portraits,
+    sound,
     stream,
 )
 from rest_bridge.commands.console import ExitCode, out, print_error
@@ -47,6 +48,7 @@ for _command in (learning.train, learning.evaluate, learning.export):
     app.command(context_settings=learning.PASS_ON)(_command)
 app.add_typer(configuration.app, name="config")
 app.add_typer(portraits.app, name="avatar")
+app.add_typer(sound.app, name="cable")
 app.add_typer(control.app, name="ctl")
 
 

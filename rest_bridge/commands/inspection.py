@@ -31,12 +31,35 @@ _STYLES = {"warn": "yellow", "fail": "bold red"}
 
 
 def doctor(
-    config: ConfigOption = None, settings: SetOption = None, json: JsonOption = False
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    sync: Annotated[
+        bool,
+        typer.Option("--sync", help="Measure sound against picture at the outlets (click, flash)."),
+    ] = False,
+    round_trip: Annotated[
+        bool,
+        typer.Option("--round-trip", help="Measure how long sound takes: play chirps, hear them."),
+    ] = False,
+    voice_out: Annotated[
+        str, typer.Option("--voice-out", help="Output device to measure, or default, or cable.")
+    ] = "",
+    hear: Annotated[
+        str, typer.Option("--hear", help="What hears it; its own monitor unless given.")
+    ] = "",
+    seconds: Annotated[float, typer.Option("--seconds", help="How long --sync takes.", min=8)] = 15,
+    json: JsonOption = False,
 ) -> int:
     """Check this computer and say, for each failure, what to do.
 
     Exit code 1 if the main job cannot work; a missing microphone or camera is only a warning.
     """
+    if sync or round_trip:
+        from rest_bridge.commands import sound
+
+        if sync:
+            return sound.measure_sync(voice_out, hear, seconds, json=json)
+        return sound.measure_round_trip(voice_out, hear, json=json)
     checks: list[Check] = []
     try:
         loaded = configure(config, settings, {})
@@ -98,6 +121,12 @@ def bench(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Write the latency as a picture (.svg).")
     ] = None,
+    beside: Annotated[
+        int | None,
+        typer.Option(
+            "--beside", help="Measure instead beside so many busy processes, like a game.", min=1
+        ),
+    ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     json: JsonOption = False,
@@ -110,6 +139,9 @@ def bench(
     from rest_bridge import bench as measuring
     from rest_bridge.gallery import built_in_voice
 
+    if beside is not None:
+        _bench_beside(chosen, beside, json=json)
+        return
     with progress("measuring", quiet=json) as report:
         result = measuring.measure(
             chosen, built_in_voice(), seconds=seconds, source=audio, progress=report
@@ -121,6 +153,26 @@ def bench(
         print_json(measuring.as_dict(result))
     else:
         Console(highlight=False).print(measuring.card(result))
+
+
+def _bench_beside(config: Config, num_processes: int, *, json: bool) -> None:
+    from rest_bridge.beside import measure_beside
+    from rest_bridge.gallery import built_in_voice
+
+    with progress("measuring", quiet=json) as report:
+        seconds = measure_beside(
+            config, built_in_voice(), num_processes=num_processes, progress=report
+        )
+    if json:
+        print_json([asdict(second) for second in seconds])
+        return
+    out.print("second  others  frames  pictures  latency p50/max  longest gap  tier")
+    for s in seconds:
+        out.print(
+            f"{s.at_s:6}  {'busy' if s.busy else '    '}    {s.fps:6}  {s.pictures:8}  "
+            f"{s.latency_p50_ms:5.0f} / {s.latency_max_ms:4.0f} ms  {s.longest_ms:8.0f} ms  "
+            f"{s.tier}"
+        )
 
 
 def _show(checks: list[Check]) -> None:

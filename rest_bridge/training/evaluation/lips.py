@@ -134,7 +134,7 @@ def judge(
     values = {
         "r": agreement.pearson(made, real),
         "sentence": agreement.pearson(made[spoken], real[spoken]),
-        "lag_ms": agreement.best_lag_ms(real[spoken], made[spoken]),
+        "lag_ms": agreement.best_lag_ms(real, made),
         "closed": agreement.closed_share(made, closures),
         "rest_spread": agreement.rest_spread(made, rest, spoken),
         "width": agreement.pearson(width[part][spoken], clip.width[part][spoken]),

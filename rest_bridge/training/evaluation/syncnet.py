@@ -153,7 +153,7 @@ def mfcc(samples: FloatArray) -> FloatArray:
     tiny = np.finfo(float).eps
     energy = np.maximum(power.sum(1), tiny)
     logs = np.log(np.maximum(power @ _filters().T, tiny))
-    cepstra = dct(logs, type=2, axis=1, norm="ortho")[:, :_CEPSTRA]
+    cepstra = np.asarray(dct(logs, type=2, axis=1, norm="ortho"))[:, :_CEPSTRA]
     cepstra *= 1 + 11 * np.sin(np.pi * np.arange(_CEPSTRA) / 22)
     cepstra[:, 0] = np.log(energy)
     return cepstra.astype(np.float32)
@@ -170,4 +170,4 @@ def _filters() -> FloatArray:
             bank[row, k] = (k - bins[row]) / (bins[row + 1] - bins[row])
         for k in range(middle, high):
             bank[row, k] = (bins[row + 2] - k) / (bins[row + 2] - bins[row + 1])
-    return bank
+    return bank.astype(np.float32)

@@ -2,8 +2,8 @@
 
 Run as `python -m rest_bridge.training speech-data --assets DIR --out DIR`. Phones (about 3.6 times
 real time where words must be recognised) and landmarks (6 ms a frame) are cached in the folder, so
-a second run only builds sessions. Writes train-SOURCE.npz, held-SOURCE.npz, validation.npz (all
-that is held out) and mel.npz.
+a second run only builds sessions. Writes train-SOURCE-000.npz (and so on), held-SOURCE-000.npz,
+validation.npz (all that is held out) and mel.npz.
 """
 
 import itertools
@@ -23,6 +23,7 @@ from rest_bridge.features.mel import LogMel, MelConfig
 from rest_bridge.training import speech_sessions, speech_sources, synthetic_voices
 from rest_bridge.training.negatives import negative_utterance
 from rest_bridge.training.phonemes import Phone, align, phone_loop, recognise_words
+from rest_bridge.training.session_shards import write_shards
 from rest_bridge.training.speech_sources import Utterance
 from rest_bridge.training.synthetic_voices import Texts, load_texts
 from rest_bridge.training.tracks import LandmarkTracker
@@ -30,7 +31,6 @@ from rest_bridge.training.tracks import LandmarkTracker
 log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
 
-_CHAIN_S = 12.0
 _NUM_NEGATIVES = 132
 _NEGATIVE_S = 12.0
 _NUM_BABBLERS = 120
@@ -54,8 +54,8 @@ def prepare(
 ) -> dict[str, float]:
     """Build everything that `train_speech` and `train_dit` read.
 
-    A source whose files are there is not built again, so a run that was killed goes on with the
-    source it was at. What a session holds follows from the seed and its name alone.
+    A shard that is there is not built again, so a run that was killed goes on with the shard it
+    was at. What a session holds follows from the seed and its name alone.
 
     Args:
         assets: folder of the recorded sources.
@@ -75,10 +75,11 @@ def prepare(
     known["negative"] = Source(lambda: _negatives(voices, seed), 2)
     built: dict[str, float] = {}
     for name, source in known.items():
-        if (only and name not in only) or _is_built(out, name):
+        if (only and name not in only) or name in _built(out):
             continue
         begun = time.monotonic()
         built[name] = _build_source(name, source, mel, voices, out, seed=seed)
+        _built(out, new=name)
         log.info("%s: %.0f s in %.0f s", name, built[name], time.monotonic() - begun)
     _join_validation(out, list(known))
     return built
@@ -164,83 +165,36 @@ def _mel_config(out: Path, recorded: Mapping[str, Source], seed: int) -> MelConf
     return load_mel_config(out)
 
 
-def _is_built(out: Path, name: str) -> bool:
-    return (out / f"train-{name}.npz").exists() or (out / f"held-{name}.npz").exists()
-
-
 def _build_source(
     name: str, source: Source, mel: LogMel, voices: Sequence[FloatArray], out: Path, *, seed: int
 ) -> float:
     pairs = list(source.utterances())
-    train = [u for u, held_out in pairs if not held_out]
-    held = [u for u, held_out in pairs if held_out]
     seconds = 0.0
-    # What is held out first: a source counts as built once its training file is there.
-    for chosen, stem, versions in ((held, "held", 1), (train, "train", source.versions)):
-        sessions = build(chosen, mel, voices, num_versions=versions, seed=seed)
-        if sessions:
-            speech_sessions.save_sessions(sessions, out / f"{stem}-{name}.npz")
-            seconds += sum(s.num_latents for s in sessions) * 0.08
+    for stem, held_out, versions in (("held", True, 1), ("train", False, source.versions)):
+        chosen = [u for u, held in pairs if held == held_out]
+        for done_s in write_shards(
+            chosen, mel, voices, out, f"{stem}-{name}", num_versions=versions, seed=seed
+        ):
+            seconds += done_s
+            log.info("%s %s: %.0f s", stem, name, seconds)
     return seconds
+
+
+def _built(out: Path, *, new: str | None = None) -> list[str]:
+    """Return the sources that are built, `new` among them from now on."""
+    path = out / "built.json"
+    names: list[str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    if new is not None:
+        names.append(new)
+        path.write_text(json.dumps(names), encoding="utf-8")
+    return names
 
 
 def _join_validation(out: Path, names: Sequence[str]) -> None:
     """Write validation.npz, the held-out sessions of all sources in one file."""
-    paths = [out / f"held-{name}.npz" for name in names]
-    joined = [s for path in paths if path.exists() for s in speech_sessions.load_sessions(path)]
+    paths = [path for name in names for path in sorted(out.glob(f"held-{name}-*.npz"))]
+    joined = [s for path in paths for s in speech_sessions.load_sessions(path)]
     speech_sessions.save_sessions(joined, out / "validation.npz")
-
-
-def build(
-    utterances: Sequence[Utterance],
-    mel: LogMel,
-    voices: Sequence[FloatArray],
-    *,
-    num_versions: int,
-    seed: int,
-) -> list[speech_sessions.Session]:
-    """Chain utterances of one voice to about 12 s each and store them as sessions.
-
-    Args:
-        utterances: of any talkers, one voice after the other.
-        mel: the features.
-        voices: other talkers, for babble.
-        num_versions: of each session.
-        seed: with a session's name it decides all its chance.
-    """
-    sessions: list[speech_sessions.Session] = []
-    history = np.zeros(0, np.float32)
-    for chain in _chains(utterances):
-        rng = np.random.default_rng([seed, crc32(chain[0].name.encode())])
-        pauses = chain[0].style in ("read", "synthetic", "foreign")
-        joined = speech_sessions.join_utterances(chain, rng, pauses=pauses)
-        # Speech of the same talker before the session warms the normaliser; one that speaks
-        # first hears his own sentence mirrored.
-        before = history if len(history) and not pauses else joined.samples[::-1].copy()
-        sessions.append(
-            speech_sessions.build_session(
-                joined, mel, rng, num_versions=num_versions, history=before, voices=voices
-            )
-        )
-        history = joined.samples
-    return sessions
-
-
-def _chains(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
-    chains: list[list[Utterance]] = []
-    for utterance in utterances:
-        if utterance.style in ("synthetic", "foreign") and chains:
-            last = chains[-1]
-            seconds = sum(len(u.samples) for u in last) / 16000
-            if _voice(last[0]) == _voice(utterance) and seconds < _CHAIN_S:
-                last.append(utterance)
-                continue
-        chains.append([utterance])
-    return chains
-
-
-def _voice(utterance: Utterance) -> tuple[str, bool]:
-    return utterance.name.rsplit("-", 1)[0], utterance.name.endswith("~")
 
 
 def find_phones(assets: Path, cache: Path) -> dict[str, list[Phone]]:

@@ -299,14 +299,28 @@ _ARRAYS: Final = ("mel", "mouth", "life", "slow", "accents", "weight", "closure"
 
 
 def save_sessions(sessions: Sequence[Session], path: Path) -> None:
-    """Write sessions to one .npz (arrays) with their names and styles."""
+    """Write sessions to one .npz (arrays) with their names and styles; whole or not at all.
+
+    Args:
+        sessions: any.
+        path: of the file.
+
+    Raises:
+        OSError: it cannot be written; what was begun is removed.
+    """
     arrays: dict[str, Any] = {}
     for number, session in enumerate(sessions):
         for name in _ARRAYS:
             arrays[f"{number}.{name}"] = getattr(session, name)
     index = [{"name": s.name, "style": s.style, "tracked": s.tracked} for s in sessions]
     arrays["index"] = np.frombuffer(json.dumps(index).encode(), np.uint8)
-    np.savez(path, **arrays)
+    part = path.with_suffix(".part")
+    try:
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_sessions(path: Path) -> list[Session]:

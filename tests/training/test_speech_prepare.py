@@ -13,7 +13,13 @@ pytest.importorskip("soxr")
 
 from rest_bridge.errors import ConfigError
 from rest_bridge.features.mel import LogMel, MelConfig
-from rest_bridge.training import speech_prepare, speech_sessions, speech_sources, splits
+from rest_bridge.training import (
+    session_shards,
+    speech_prepare,
+    speech_sessions,
+    speech_sources,
+    splits,
+)
 from rest_bridge.training.phonemes import Phone, tile
 from rest_bridge.training.speech_sources import Utterance, rule_utterance
 from rest_bridge.training.synthetic_voices import FLITE_VOICES, _renditions, load_texts
@@ -31,8 +37,10 @@ def spoken(name: str, style: str = "read", seconds: float = 1.5) -> Utterance:
 
 def toy_sources(*names: str) -> dict[str, speech_prepare.Source]:
     def pairs(source: str) -> Iterator[tuple[Utterance, bool]]:
-        yield spoken(f"{source}-1"), False
-        yield spoken(f"{source}-2"), True
+        style = "grid" if source == "grid" else "read"  # those go on from one to the next
+        yield spoken(f"{source}-1", style), False
+        yield spoken(f"{source}-3", style), False
+        yield spoken(f"{source}-2", style), True
 
     return {n: speech_prepare.Source(lambda n=n: pairs(n), 2) for n in names}
 
@@ -43,6 +51,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech_prepare, "_made_sources", lambda *_: toy_sources("foreign"))
     monkeypatch.setattr(speech_prepare, "_NUM_NEGATIVES", 2)
     monkeypatch.setattr(speech_prepare, "_NEGATIVE_S", 1.0)
+    monkeypatch.setattr(session_shards, "SHARD_SESSIONS", 1)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -57,9 +66,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
         np.savez(folder / "mel.npz", mean=MEL.mean, deviation=MEL.deviation)
         speech_prepare.prepare(tmp_path, folder, TEXTS, seed=seed)
     one, two, other = (contents(folder) for folder in folders)
-    assert set(one) >= {"train-grid.npz", "held-read.npz", "train-negative.npz", "validation.npz"}
+    shards = {"train-grid-000.npz", "held-read-000.npz", "train-negative-000.npz"}
+    assert set(one) >= {*shards, "train-grid-001.npz", "validation.npz"}
     assert one == two
-    assert one["train-read.npz"] != other["train-read.npz"]
+    assert one["train-read-000.npz"] != other["train-read-000.npz"]
 
 
 @pytest.mark.usefixtures("toy")
@@ -67,9 +77,10 @@ def test_a_killed_build_goes_on_with_what_is_missing(tmp_path: Path) -> None:
     built = speech_prepare.prepare(tmp_path, tmp_path, TEXTS)
     assert set(built) == {"grid", "read", "foreign", "negative"}
     before = contents(tmp_path)
-    (tmp_path / "train-read.npz").unlink()
-    (tmp_path / "held-read.npz").unlink()
-    assert set(speech_prepare.prepare(tmp_path, tmp_path, TEXTS)) == {"read"}
+    for lost in ("built.json", "train-grid-001.npz", "train-read-000.npz", "held-read-000.npz"):
+        (tmp_path / lost).unlink()
+    again = speech_prepare.prepare(tmp_path, tmp_path, TEXTS)
+    assert {name for name, seconds in again.items() if seconds} == {"grid", "read"}
     assert contents(tmp_path) == before
     assert speech_prepare.prepare(tmp_path, tmp_path, TEXTS) == {}
 

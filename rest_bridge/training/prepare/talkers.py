@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rest_bridge.features.mel import LogMel
-from rest_bridge.training import curves, speech_prepare, speech_sessions, speech_sources
+from rest_bridge.training import curves, session_shards, speech_sessions, speech_sources
 from rest_bridge.training.prepare.clips import read_track
 from rest_bridge.training.speech_sources import Utterance
 from rest_bridge.training.splits import is_held_out
@@ -156,7 +156,7 @@ def write_sessions(tracks: Sequence[Path], out: Path, mel: LogMel, *, seed: int)
     counts: dict[str, int] = {}
     for side, utterances in sides.items():
         versions = 3 if side == "train" else 1
-        sessions = speech_prepare.build(utterances, mel, voices, num_versions=versions, seed=seed)
+        sessions = session_shards.build(utterances, mel, voices, num_versions=versions, seed=seed)
         counts[side] = len(sessions)
         path = out / f"{side}-own.npz"
         path.unlink(missing_ok=True)

@@ -20,11 +20,14 @@ _ROUND: Final = {"mouthFunnel": 1.2, "mouthPucker": 1.0}
 """How much each shape rounds the opening."""
 _NARROWED: Final = 0.42
 """Share of the lips that touch at the corners of a fully rounded mouth."""
-_FULL: Final = 0.3
+_OPENS: Final = 0.94
+"""Share of the lips that part when a mouth opens unrounded: its corners are soft."""
+_FULL: Final = 0.55
 """How much of an ellipse an open jaw's outline has; the scans alone give a shield."""
 _REACH: Final = 0.26
 """Eye distances over which the skin beside the lips follows."""
-_UPPER_SHARE: Final = 0.4
+_UPPER_SHARE: Final = 0.45
+_UPPER_WIDENS: Final = 0.15
 _PRESSED: Final = 0.6
 """Share of the lips' overlap that hides red, as pressed lips do; the rest they push aside."""
 _BITE: Final = 0.05
@@ -80,20 +83,22 @@ class Seam:
             sheets: float32 [H, W, 2] each, forward fields above and below the lips.
         """
         gap = (points[1] - points[0]) @ self._normal
-        wanted, bite = self._outline(arkit, own, gap)
+        rounded = min(sum(gain * float(arkit[i]) for i, gain in self._weights), 1.0)
+        wanted, bite = self._outline(arkit, own, rounded, gap)
         change = gap - wanted
-        share = np.where(bite > 0, 0.0, _UPPER_SHARE)
+        # A jaw opens wider downwards, an o to both sides; what closes, closes from both sides.
+        widens = _UPPER_WIDENS + (_UPPER_SHARE - _UPPER_WIDENS) * rounded
+        share = np.where(bite > 0, 0.0, np.where(change < 0, widens, _UPPER_SHARE))
         for k, moves in enumerate((change * share, change * (share - 1))):
             points[k][:] += moves[:, None] * self._normal
             over = np.interp(self._cell_s, self._s, moves) * self._falls[k]
             sheets[k][:] += over[..., None] * self._normal
 
-    def _outline(self, arkit: Array, own: float, gap: Array) -> tuple[Array, Array]:
+    def _outline(self, arkit: Array, own: float, rounded: float, gap: Array) -> tuple[Array, Array]:
         """Return the gap float32 [S] that the lips shall have, and how far teeth hold it open."""
         open_gap = np.maximum(gap - self._slit * (1 - own), 0)
         middle = float(open_gap[len(gap) // 3 : -(len(gap) // 3)].mean())
-        rounded = min(sum(gain * float(arkit[i]) for i, gain in self._weights), 1.0)
-        reach = 1 - _NARROWED * rounded
+        reach = _OPENS - (_NARROWED + _OPENS - 1) * rounded
         ellipse = np.sqrt(np.maximum(1 - (self._s / reach) ** 2, 0))
         share = max(_FULL, rounded) * (1 - own)
         wanted = open_gap + share * (1.15 * middle * ellipse - open_gap)

@@ -19,8 +19,8 @@ _MOST_NS: Final = NS_PER_S // 2
 JITTER_NS: Final = 2_000_000
 """What is allowed for beyond that."""
 _SETTLED_NS: Final = NS_PER_S
-_SLACK_NS: Final = 50_000_000
-"""A delay that is longer than needed by less than this is left alone."""
+_SLACK_NS: Final = 20_000_000
+"""A delay that is longer than needed by no more than this and a frame is left alone."""
 
 
 class Arrival:

@@ -28,6 +28,8 @@ READ_SAMPLES: Final = VOICE_RATE_HZ // 100
 _POLL_S: Final = 0.25
 _ROOM_S: Final = 2.0
 """How long a frame waits for room in the queue before the oldest one is dropped."""
+_JUDGED_CHUNKS: Final = 100
+"""Chunks after which a faster computer is believed: eight seconds of the shortest ones."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +74,8 @@ class Worker:
         self._governor = graph.governor()
         self._ladder: Ladder | None = None
         self._changes: deque[tuple[Callable[[Pipeline], None], threading.Event]] = deque()
-        self._own_ns = 0
+        self._look_ahead_ns = self._compute_ns = 0
+        self._computed: deque[int] = deque(maxlen=_JUDGED_CHUNKS)
         self._fitted_at = 0
         self.on_motion: Callable[[Sequence[RigFrame]], None] | None = None
         """Takes the rig of a chunk before its pictures are drawn; set before the stream begins."""
@@ -135,9 +138,8 @@ class Worker:
         self.advance_samples = (
             rehearsal.num_samples // pipeline.samples_per_frame * pipeline.samples_per_frame
         )
-        self._own_ns = (
-            rehearsal.num_samples * NS_PER_S // VOICE_RATE_HZ + rehearsal.compute_ns * 3 // 2
-        )
+        self._look_ahead_ns = rehearsal.num_samples * NS_PER_S // VOICE_RATE_HZ
+        self._compute_ns = rehearsal.compute_ns
         while not self._joined.wait(_POLL_S):
             if stop.is_set():
                 return
@@ -167,7 +169,27 @@ class Worker:
         """Return the delay that the generator and the voice's own lateness need together."""
         usual_ns = self.arrival.usual_ns() if self.arrival is not None else None
         late_ns = 0 if usual_ns is None else usual_ns + JITTER_NS
-        return self._own_ns + max(self._graph.margin_ns, late_ns)
+        own_ns = self._look_ahead_ns + self._compute_ns * 3 // 2
+        return own_ns + max(self._graph.margin_ns, late_ns)
+
+    def _note_compute(self, pipeline: Pipeline, made: list[Frame]) -> None:
+        """Learn that the computer has become faster than it was in the rehearsal.
+
+        Where it has become slower the tiers help: a delay that follows a game would not come back.
+        """
+        if pipeline.stages.tier.every > 1 or pipeline.stages.tier.scale < 1:
+            return
+        frame_ns = NS_PER_S // pipeline.fps
+        late_ns = [
+            frame.times.drawn_ns - frame.times.begun_ns - place * frame_ns
+            for place, frame in enumerate(made)
+            if frame.times is not None
+        ]
+        self._computed.append(max(late_ns, default=0))
+        if len(self._computed) == self._computed.maxlen:
+            usual_ns = sorted(self._computed)[-len(self._computed) // 20]
+            self._compute_ns = min(self._compute_ns, usual_ns)
+            self._computed.clear()
 
     def _fit_delay(self, presenter: Presenter, pipeline: Pipeline, *, silent: bool) -> None:
         """Follow a voice that has become later, or sooner: another device, another server."""
@@ -211,6 +233,7 @@ class Worker:
         compute_ns = self._graph.metrics.timer("chunk").last_ns()
         drawn = behind_ns <= 0
         if drawn:
+            self._note_compute(pipeline, made)
             self._guess.drawn(compute_ns)
         else:
             self._guess.skipped()

@@ -28,7 +28,8 @@ def test_usual_lateness_ignores_single_stalls_and_forgets_the_device_before():
         (330, False, 9, 4),
         (330, False, 0.5, 0),  # just changed: wait what comes of it
         (120, False, 9, 0),  # too long, but somebody speaks
-        (120, True, 9, 0),  # not by enough
+        (140, True, 9, 0),  # not by enough
+        (120, True, 9, -1),
         (40, True, 9, -3),
     ],
 )

@@ -1,8 +1,9 @@
-"""The head moves evenly, whatever the latent rate; nothing else is touched."""
+"""Head, gaze and brows move evenly, whatever the latent rate; lips and lids are not touched."""
 
 import numpy as np
 
-from rest_bridge.generator.steady import HeadSmoother
+from rest_bridge.generator.steady import STEADIED, HeadSmoother
+from rest_bridge.rig import RIG_INDEX
 
 RIG = np.random.default_rng(0).standard_normal((40, 58)).astype(np.float32)
 
@@ -19,17 +20,21 @@ def smooth(rig: np.ndarray, size: int) -> np.ndarray:
 
 def test_steps_of_two_frames_become_even_motion():
     rig = np.zeros((40, 58), np.float32)
-    rig[:, 0] = np.repeat(np.arange(20), 2)
-    np.testing.assert_allclose(np.diff(smooth(rig, 2)[:, 0])[1:], 0.5)
+    slow = [RIG_INDEX[n] for n in ("headYaw", "eyeLookUpLeft", "browInnerUp", "mouthPucker")]
+    rig[:, slow] = np.repeat(np.arange(20), 2)[:, None]
+    np.testing.assert_allclose(np.diff(smooth(rig, 2)[:, slow], axis=0)[1:], 0.5)
 
 
 def test_any_chunking_gives_equal_bits():
     np.testing.assert_array_equal(smooth(RIG, 2), smooth(RIG, 40))
 
 
-def test_face_and_input_are_untouched():
+def test_lips_lids_and_input_are_untouched():
     before = RIG.copy()
-    np.testing.assert_array_equal(smooth(RIG, 4)[:, 6:], RIG[:, 6:])
+    rest = [i for i in range(58) if i not in STEADIED]
+    for name in ("jawOpen", "mouthClose", "mouthPressLeft", "mouthRollLower", "eyeBlinkLeft"):
+        assert RIG_INDEX[name] in rest
+    np.testing.assert_array_equal(smooth(RIG, 4)[:, rest], RIG[:, rest])
     np.testing.assert_array_equal(before, RIG)
 
 

@@ -50,6 +50,8 @@ _MOST_MISSED: Final = 3
 _MISSED_SPAN_NS: Final = 240_000_000
 """So many of them too late, over so long a time, and less is made. After one long hiccup of the
 computer many chunks are late, but all within the same few milliseconds."""
+_STARVING: Final = 5
+"""So many chunks without a picture, and only a longer delay helps."""
 _FULL_LOAD: Final = 0.92
 """Compute time a chunk may take of its own length before less is made, as a mean of the window."""
 _EASY_LOAD: Final = 0.7
@@ -102,6 +104,12 @@ class Governor:
     def tier(self) -> Tier:
         """The tier of the next chunk."""
         return TIERS[self._level]
+
+    @property
+    def starves(self) -> bool:
+        """Whether nothing was drawn for a while: not even the least is in time."""
+        last = list(self._chunks)[-_STARVING:]
+        return len(last) == _STARVING and not any(chunk.drawn for chunk in last)
 
     def done(self, chunk: ChunkReport) -> Tier:
         """Take note of a chunk that was generated.

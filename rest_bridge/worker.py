@@ -28,6 +28,8 @@ READ_SAMPLES: Final = VOICE_RATE_HZ // 100
 _POLL_S: Final = 0.25
 _ROOM_S: Final = 2.0
 """How long a frame waits for room in the queue before the oldest one is dropped."""
+_MOST_GROWN_NS: Final = 160_000_000
+"""How much longer than needed the delay becomes at most, where not even the least is in time."""
 _JUDGED_CHUNKS: Final = 100
 """Chunks after which a faster computer is believed: eight seconds of the shortest ones."""
 
@@ -77,6 +79,7 @@ class Worker:
         self._look_ahead_ns = self._compute_ns = 0
         self._computed: deque[int] = deque(maxlen=_JUDGED_CHUNKS)
         self._fitted_at = 0
+        self._starved = 0
         self.on_motion: Callable[[Sequence[RigFrame]], None] | None = None
         """Takes the rig of a chunk before its pictures are drawn; set before the stream begins."""
         self.arrival: Arrival | None = None
@@ -194,13 +197,14 @@ class Worker:
     def _fit_delay(self, presenter: Presenter, pipeline: Pipeline, *, silent: bool) -> None:
         """Follow a voice that has become later, or sooner: another device, another server."""
         settled = pipeline.num_samples - self._fitted_at
-        num_frames = frames_to_postpone(
+        num_frames = self._starved or frames_to_postpone(
             needed_ns=self._needed_ns(),
             delay_ns=presenter.delay_ns,
             frame_ns=NS_PER_S // pipeline.fps,
             silent=silent,
             settled_ns=settled * NS_PER_S // VOICE_RATE_HZ,
         )
+        self._starved = 0
         if num_frames:
             self._fitted_at = pipeline.num_samples
             presenter.postpone(num_frames)
@@ -240,6 +244,7 @@ class Worker:
         if made[-1].times is None or spare_ns is None:
             return
         self._govern(
+            presenter,
             pipeline,
             ChunkReport(
                 at_ns=made[-1].times.drawn_ns,
@@ -250,10 +255,12 @@ class Worker:
             ),
         )
 
-    def _govern(self, pipeline: Pipeline, report: ChunkReport) -> None:
+    def _govern(self, presenter: Presenter, pipeline: Pipeline, report: ChunkReport) -> None:
         """Choose the tier of the next chunk."""
         before = self._governor.tier
         tier = self._governor.done(report)
+        if self._governor.starves and presenter.delay_ns < self._needed_ns() + _MOST_GROWN_NS:
+            self._starved = 1
         assert self._ladder is not None, "it is there before anything is generated"
         stages = self._ladder.at(tier)
         if stages is not pipeline.stages:

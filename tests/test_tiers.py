@@ -147,3 +147,15 @@ def test_each_tier_makes_less_than_the_one_above():
     assert TIERS[0].cost == 1.0
     assert [tier.every for tier in TIERS] == sorted(tier.every for tier in TIERS)
     assert [tier.scale for tier in TIERS] == sorted((t.scale for t in TIERS), reverse=True)
+
+
+def test_a_governor_says_when_not_even_the_least_is_in_time():
+    governor, said = Governor(), []
+    for k in range(40):
+        governor.done(ChunkReport(k * CHUNK_NS, CHUNK_NS, 0, -MS, drawn=False))
+        said.append(governor.starves)
+    assert said[-1]
+    assert governor.tier.name == "still"
+    assert not any(said[:4])
+    governor.done(ChunkReport(41 * CHUNK_NS, CHUNK_NS, MS, 9 * MS, drawn=True))
+    assert not governor.starves

@@ -23,12 +23,18 @@ from rest_bridge.loader import Loader
 from rest_bridge.tiers import TIER_NAMES
 from rest_bridge.types import Frame, FrameFormat
 
-CALM_S: Final = 6.0
-AFTER_S: Final = 22.0
+CALM_S: Final = 4.0
+BUSY_S: Final = 8.0
+AFTER_S: Final = 13.0
 """Long enough to come back tier by tier."""
 _MOST_LOADING_S: Final = 60.0
-_GAME: Final = "number = 1.0\nwhile True: number = number * 1.0000001 % 7.0"
-"""Takes a core, as a game does."""
+_GAME: Final = """
+import sys, time
+end, number = time.monotonic() + float(sys.argv[1]), 1.0
+while time.monotonic() < end:
+    for _ in range(10000): number = number * 1.0000001 % 7.0
+"""
+"""Takes a core, as a game does; ends by itself, should nobody be left to end it."""
 
 Progress = Callable[[float, str], None]
 
@@ -90,7 +96,7 @@ def measure_beside(
     voice: Path,
     *,
     num_processes: int,
-    busy_s: float = 12.0,
+    busy_s: float = BUSY_S,
     progress: Progress | None = None,
 ) -> list[Second]:
     """Run the live face, with others beside it in the middle.
@@ -128,7 +134,10 @@ def measure_beside(
         report(0.1, "calm")
         if stop.wait(CALM_S):
             return
-        others = [subprocess.Popen([sys.executable, "-c", _GAME]) for _ in range(num_processes)]
+        others = [
+            subprocess.Popen([sys.executable, "-c", _GAME, str(busy_s)])
+            for _ in range(num_processes)
+        ]
         marks.append(time.monotonic_ns())
         report(0.3, f"{num_processes} others compute")
         stop.wait(busy_s)

@@ -30,7 +30,7 @@ _SHAPES: Final[dict[str, dict[str, float | tuple[float, float]]]] = {
     },
     # AU 1 + 4 + 15 + 17, lids heavy, head down.
     "sad": {
-        "browInnerUp": 0.80, "browDown": 0.22, "mouthFrown": (0.58, 0.66), "mouthShrugLower": 0.34,
+        "browInnerUp": 0.90, "browDown": 0.22, "mouthFrown": (0.74, 0.82), "mouthShrugLower": 0.36,
         "mouthShrugUpper": 0.12, "eyeSquint": 0.20, "cheekSquint": 0.10, "headPitch": 3.0,
         "headRoll": 1.0,
     },

@@ -22,6 +22,7 @@ from rest_bridge.commands import (
     control,
     files,
     inspection,
+    keys,
     learning,
     portraits,
     sound,
@@ -50,6 +51,7 @@ app.add_typer(configuration.app, name="config")
 app.add_typer(portraits.app, name="avatar")
 app.add_typer(sound.app, name="cable")
 app.add_typer(control.app, name="ctl")
+app.add_typer(keys.app, name="keys")
 
 
 def _print_version(wanted: bool) -> None:

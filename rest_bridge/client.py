@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import zmq
 
+from rest_bridge.endpoint import Keys
 from rest_bridge.errors import SinkError, WireError
 from rest_bridge.handoff import Latest
 from rest_bridge.sinks.messages import (
@@ -65,9 +66,10 @@ class BridgeClient:
         frames: the daemon's `endpoints.frames`; empty for no pictures.
         events: its `endpoints.events`; empty for none.
         control: its `endpoints.control`; empty for no commands.
-        pixel_format: "rgba8", "bgra8" or "jpeg".
+        pixel_format: "rgba8", "bgra8", "jpeg", "png" or "webp".
         voice: receive the voice.
         rig: receive rig values.
+        keys: this client's keys, where the daemon wants some.
     """
 
     def __init__(
@@ -79,12 +81,16 @@ class BridgeClient:
         pixel_format: PixelFormat = "rgba8",
         voice: bool = True,
         rig: bool = True,
+        keys: Keys | None = None,
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._control_endpoint = control
         self._control_lock = threading.Lock()
         self._control = self._context.socket(zmq.DEALER)
         self._control.setsockopt(zmq.LINGER, 0)
+        self._keys = keys
+        if keys is not None:
+            keys.protect(self._control)
         if control:
             self._control.connect(control)
         self._request_ids = itertools.count(1)
@@ -241,6 +247,8 @@ class BridgeClient:
         socket = self._context.socket(zmq.SUB)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.MAXMSGSIZE, PREFIX_BYTES + MAX_HEADER_BYTES + MAX_PAYLOAD_BYTES)
+        if self._keys is not None:
+            self._keys.protect(socket)
         for topic in topics:
             socket.setsockopt(zmq.SUBSCRIBE, topic)
         socket.connect(endpoint)

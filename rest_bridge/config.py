@@ -145,18 +145,25 @@ class EndpointsSection(Section):
     )
     insecure: bool = Field(
         default=False,
-        description="Allow addresses other than this computer's own. Anyone on that network can "
-        "then watch and steer; there is no encryption.",
+        description="Allow addresses other than this computer's own without keys. Anyone on that "
+        "network can then watch and steer; there is no encryption.",
+    )
+    keys: str = Field(
+        default="",
+        description="Folder of keys (see rest-bridge keys): connections are encrypted, and only "
+        "those whom you allowed may connect, from other computers, too. Empty: no keys.",
     )
 
     @model_validator(mode="after")
     def _loopback_unless_insecure(self) -> "EndpointsSection":
         for name in ("frames", "events", "control", "audio_in"):
             value = str(getattr(self, name))
-            if not self.insecure and urlsplit(value).hostname not in LOOPBACK_HOSTS:
+            is_open = urlsplit(value).hostname not in LOOPBACK_HOSTS
+            if is_open and not self.insecure and not self.keys:
                 raise ValueError(
                     f'{name} = "{value}" can be reached from other computers; use 127.0.0.1, '
-                    "or set endpoints.insecure = true if that is what you want"
+                    "or make keys with `rest-bridge keys new` and set endpoints.keys, or set "
+                    "endpoints.insecure = true if everybody may connect"
                 )
         return self
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from rest_bridge.clock import Clock, MonotonicClock
 from rest_bridge.config import Config
 from rest_bridge.config_sources import changed
-from rest_bridge.endpoint import Security
+from rest_bridge.curve import security_of
 from rest_bridge.gallery import built_in_faces, face_name
 from rest_bridge.generator.steering import Steering
 from rest_bridge.loader import Loader, voice_is_file
@@ -209,7 +209,7 @@ def _open_source(config: Config) -> AudioSource:
         latency_s=config.audio.latency_ms / 1000,
         gain_db=config.audio.gain_db,
         push_endpoint=config.endpoints.audio_in,
-        security=Security(insecure=config.endpoints.insecure),
+        security=security_of(config.endpoints),
     )
 
 
@@ -224,7 +224,7 @@ def _serve_control(
         operations,
         statistics=statistics,
         endpoint=config.endpoints.control,
-        security=Security(insecure=config.endpoints.insecure),
+        security=security_of(config.endpoints),
     )
     server.start()
     return server

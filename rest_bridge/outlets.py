@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rest_bridge import __version__, rig_outlets
 from rest_bridge.config import Config
 from rest_bridge.config_sources import changed
-from rest_bridge.endpoint import Security
+from rest_bridge.curve import security_of
 from rest_bridge.errors import ConfigError
 from rest_bridge.loader import Loader, voice_is_file
 from rest_bridge.metrics import Metrics
@@ -59,7 +59,7 @@ def _publisher(config: Config, loader: Loader, metrics: Metrics) -> Made:
     sink = ZeroMqPublisher(
         frames_endpoint=config.endpoints.frames,
         events_endpoint=config.endpoints.events,
-        security=Security(insecure=config.endpoints.insecure),
+        security=security_of(config.endpoints),
         provenance=_provenance(config, loader),
         stats=partial(_stats, metrics),
     )

@@ -40,14 +40,17 @@ def ask(
         ConfigError: it says that an argument is wrong.
     """
     from rest_bridge.client import BridgeClient, Refused
+    from rest_bridge.curve import client_keys
 
-    address = endpoint or configure(config, None, {}).config.endpoints.control
+    endpoints = configure(config, None, {}).config.endpoints
+    address = endpoint or endpoints.control
 
     def heard(event: Any) -> None:
         if event.kind == "progress" and on_progress is not None:
             on_progress(float(event.body.get("done", 0)), str(event.body.get("text", "")))
 
-    with BridgeClient(frames="", events="", control=address) as client:
+    keys = client_keys(endpoints)
+    with BridgeClient(frames="", events="", control=address, keys=keys) as client:
         try:
             return client.call(operation, body or {}, timeout_s=timeout_s, on_event=heard)
         except Refused as error:

@@ -43,10 +43,13 @@ def watch_daemon(
 ) -> None:
     """Show the statistics that the daemon pushes, until Ctrl-C or until it is gone."""
     from rest_bridge.client import BridgeClient
+    from rest_bridge.curve import client_keys
 
-    address = endpoint or configure(config, None, {}).config.endpoints.control
+    endpoints = configure(config, None, {}).config.endpoints
+    address = endpoint or endpoints.control
     ask("ping", endpoint=address)
-    with BridgeClient(frames="", events="", control=address) as client:
+    keys = client_keys(endpoints)
+    with BridgeClient(frames="", events="", control=address, keys=keys) as client:
         renew_s = 0.0
         while True:
             if time.monotonic() >= renew_s:

@@ -44,7 +44,8 @@ FRAMES_HWM: Final = 3
 """Frames that may wait for one subscriber; more would only be older."""
 EVENTS_HWM: Final = 1000
 """Messages that may wait for one subscriber of the events socket: about 13 s."""
-_MAX_INCOMING_BYTES: Final = 256  # subscriptions are topics of four bytes
+_MAX_INCOMING_BYTES: Final = 2048
+"""Subscriptions have four bytes; the handshake of CURVE has some hundred."""
 _HELLO_INTERVAL_NS: Final = 1_000_000_000
 _MAX_POSTED: Final = 100
 _MAX_TOPICS: Final = 64

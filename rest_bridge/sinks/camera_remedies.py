@@ -40,8 +40,9 @@ REMEDIES: Final = (
     ),
     (
         "not a video output device",
-        "camera.device names a real webcam; choose one from `rest-bridge devices`, and load "
-        "v4l2loopback with exclusive_caps=1",
+        "camera.device names a real webcam (choose one from `rest-bridge devices`), or another "
+        "program sends to it or died doing so: close that, then sudo modprobe -r v4l2loopback && "
+        "sudo modprobe v4l2loopback exclusive_caps=1",
     ),
     ("already in use", "another program is sending to this camera: stop it or choose another"),
     ("busy", "another program is sending to this camera: stop it or choose another"),

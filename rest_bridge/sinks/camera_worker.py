@@ -5,7 +5,10 @@ through pipes and a mapped file. Run as `python -m rest_bridge.sinks.camera_work
 with one line of JSON, then runs until its standard input is closed.
 """
 
+import contextlib
 import json
+import os
+import struct
 import sys
 import threading
 import time
@@ -20,6 +23,9 @@ from rest_bridge.sinks.convert import FrameFitter, to_i420
 from rest_bridge.types import ByteArray
 
 _NS_PER_S: Final = 1_000_000_000
+_VIDIOC_STREAMON: Final = 0x40045612
+_VIDEO_OUTPUT: Final = 2
+"""V4L2_BUF_TYPE_VIDEO_OUTPUT: a stream of pictures into the device."""
 
 
 class Picture:
@@ -105,10 +111,33 @@ def main() -> int:
         return _answer(error=str(error))
     stop = threading.Event()
     threading.Thread(target=_wait_for_end, args=(stop,), daemon=True).start()
+    device = str(camera.device)
     with camera:
-        _answer(device=str(camera.device))
+        _answer(device=device)
         run_camera(camera, frames, picture, options["fps"], stop)
+    if sys.platform == "linux":
+        offer_again(device)
     return 0
+
+
+def offer_again(device: str) -> None:
+    """Let a v4l2loopback device take a picture source again, after ours has been closed.
+
+    With exclusive_caps=1 the driver (0.12) stops saying that it takes pictures once somebody has
+    written some, and says so again only when somebody closes it who has *streamed*. pyvirtualcam
+    writes, so without this a camera could be started once and never again.
+
+    Args:
+        device: like "/dev/video10".
+    """
+    import fcntl
+
+    with contextlib.suppress(OSError):  # other drivers do not know the call, and need none
+        handle = os.open(device, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            fcntl.ioctl(handle, _VIDIOC_STREAMON, struct.pack("i", _VIDEO_OUTPUT))
+        finally:
+            os.close(handle)
 
 
 def _wait_for_end(stop: threading.Event) -> None:

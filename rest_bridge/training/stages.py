@@ -16,12 +16,17 @@ from typing import Any, Final
 import torch
 
 from rest_bridge.errors import ConfigError
+from rest_bridge.generator.conditions import EMOTION
 from rest_bridge.training import speech_data, speech_metrics, speech_sessions
 from rest_bridge.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from rest_bridge.training.curve import LossCurve
 from rest_bridge.training.distillation import AsdLearner, DistillLearner, freeze
 from rest_bridge.training.loop import Learner, Loop
-from rest_bridge.training.motion_learner import MotionLearner, StudentLearner
+from rest_bridge.training.motion_learner import (
+    MotionLearner,
+    StudentLearner,
+    begin_emotions,
+)
 from rest_bridge.training.motion_models import averaged_models
 from rest_bridge.training.ranks import Ranks, joined_ranks
 from rest_bridge.training.settings import STAGES, AsdSettings, StageSettings, TrainSettings
@@ -170,6 +175,9 @@ def _begin(learner: Learner, stage: str, own: StageSettings, settings: TrainSett
     weights = load_checkpoint(path)["ema"]
     if any(name.startswith("dit.") for name in weights):
         load_weights(learner.module, weights, path)
+        known = weights["dit.obey.weight"].shape[1]
+        if isinstance(learner, MotionLearner) and known <= EMOTION.start:
+            begin_emotions(learner.dit)
         return
     for name, child in learner.module.named_children():
         own_weights = {k.partition(".")[2]: v for k, v in weights.items() if k.startswith(name)}

@@ -8,6 +8,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
+from rest_bridge.generator.conditions import (  # noqa: E402
+    CONDITION_NAMES,
+    EMOTION,
+    EMOTIONS,
+)
 from rest_bridge.training import losses, speech_data  # noqa: E402
 from rest_bridge.training.distillation import (  # noqa: E402
     AsdLearner,
@@ -15,7 +20,8 @@ from rest_bridge.training.distillation import (  # noqa: E402
     freeze,
     velocity,
 )
-from rest_bridge.training.motion_learner import marks  # noqa: E402
+from rest_bridge.training.expressions import expression_basis  # noqa: E402
+from rest_bridge.training.motion_learner import begin_emotions, marks  # noqa: E402
 from rest_bridge.training.settings import (  # noqa: E402
     AsdSettings,
     DistillSettings,
@@ -162,3 +168,14 @@ def test_closures_and_rest_are_read_off_the_weights() -> None:
     closure, rest = marks(weight)
     assert closure.tolist() == [[0, 0, 0, 0.5, 1]]
     assert rest.tolist() == [[0, 0, 1, 0, 0]]
+
+
+def test_a_network_that_learnt_no_emotions_begins_with_their_shapes() -> None:
+    learner = AsdLearner(MODEL, AsdSettings())
+    begin_emotions(learner.dit)
+    rows = torch.zeros(1, len(EMOTIONS), len(CONDITION_NAMES))
+    rows[0, :, EMOTION] = torch.eye(len(EMOTIONS))
+    latents = learner.dit.obey(rows).unflatten(-1, (16, 4, 4))
+    rig = learner.measure.to_normalised(latents) * learner.measure.scale
+    wanted = torch.from_numpy(expression_basis()).repeat_interleave(2, 0)
+    torch.testing.assert_close(rig[0], wanted, atol=1e-5, rtol=1e-4)

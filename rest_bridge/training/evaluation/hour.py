@@ -119,7 +119,7 @@ def drift_rows(rows: list[Row]) -> list[Row]:
         rows: one a minute for each group.
 
     Returns:
-        Rows of the group "drift an hour, GROUP": slope, its interval and whether it excludes zero.
+        A row for each measure and group: slope an hour, its interval, whether it excludes zero.
     """
     out: list[Row] = []
     for group in dict.fromkeys(row.group for row in rows):
@@ -138,7 +138,8 @@ def drift_rows(rows: list[Row]) -> list[Row]:
                 "first": float(curve[: max(1, len(own) // 10)].mean()),
                 "last": float(curve[-max(1, len(own) // 10) :].mean()),
             }  # fmt: skip
-            out.append(Row(SUBSET, f"drift, {group}", measure, own[0].portrait, values))
+            name = f"drift of {measure.replace('_', ' ')}, {group}"
+            out.append(Row(SUBSET, name, measure, own[0].portrait, values))
     return out
 
 

@@ -20,6 +20,8 @@ SIZE_PX: Final = 128
 WINDOW_FRAMES: Final = 16
 _WINDOW_STEP: Final = 4
 _MOTION_FEATURES: Final = 24
+_MOTION_SCALE: Final = 100.0
+"""For readable distances; they compare with nothing outside."""
 _CUTS: Final = (
     "/net/to_4/to_4.2/to_4.2.2/Relu_output_0",
     "/net/to_8/to_8.1/Relu_output_0",
@@ -73,7 +75,7 @@ def motion_features(codes: FloatArray) -> FloatArray:
         frame features deviates within it, and how much it changes from frame to frame.
     """
     mixture = np.random.default_rng(0).normal(size=(codes.shape[1], _MOTION_FEATURES))
-    mixed = codes @ (mixture / np.sqrt(codes.shape[1]))
+    mixed = codes @ (_MOTION_SCALE * mixture / np.sqrt(codes.shape[1]))
     rows = []
     for first in range(0, len(codes) - WINDOW_FRAMES + 1, _WINDOW_STEP):
         part = mixed[first : first + WINDOW_FRAMES]

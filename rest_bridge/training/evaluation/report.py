@@ -27,7 +27,7 @@ TITLES: Final = {
 }
 _DECIMALS: Final = {"lag_ms": 0, "offset_own_ms": 0, "offset_ms": 0, "blinks_a_minute": 1,
                     "psnr_db": 1, "psnr_face_db": 1, "confidence": 2, "mean": 3}  # fmt: skip
-_FINE: Final = ("fid_own", "fvd_own", "slope", "slope_low", "slope_high", "first", "last",
+_FINE: Final = ("fid_own", "slope", "slope_low", "slope_high", "first", "last",
                 "open_rig", "most_rig", "tremble_deg", "identity")  # fmt: skip
 _WITHOUT_INTERVAL: Final = ("_low", "_high", "_items")
 _SKIPPED: Final = ("confidence",)

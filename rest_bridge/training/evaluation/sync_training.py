@@ -281,7 +281,8 @@ def _read(assets: Path, phones_file: Path | None) -> Iterator[Utterance]:
         name = str(entry["file"])
         if name in found and not is_held_out("librispeech_subset", name, index) and index % 6 == 1:
             samples = load_audio(folder / name)[: int(_MOST_READ_S * MODEL_RATE_HZ)]
-            phones = [Phone(s, a, b) for s, a, b in found[name] if b <= _MOST_READ_S]
+            _, spoken = found[name]  # how they were found, and (symbol, start, end) of each
+            phones = [Phone(s, a, b) for s, a, b in spoken if b <= _MOST_READ_S]
             yield rule_utterance(name, "read", samples, phones, "arpabet")
 
 

@@ -45,7 +45,7 @@ def babble(
     least: int = 2,
     most: int = 7,
 ) -> FloatArray:
-    """Return float32 [S]: several of these voices at once, each from a moment by chance.
+    """Mix several of these voices, each from a moment by chance.
 
     Args:
         num_samples: S.
@@ -53,6 +53,9 @@ def babble(
         rng: source of chance.
         least: how many speak at once, at least.
         most: and at most.
+
+    Returns:
+        float32 [S].
     """
     mixed = np.zeros(num_samples, np.float32)
     for index in rng.integers(0, len(voices), int(rng.integers(least, most + 1))):

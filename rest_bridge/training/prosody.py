@@ -205,13 +205,16 @@ def glances(
     times_s: npt.NDArray[np.float64],
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Return float32 [F, 2]: the planner's gaze; listeners look at you, speakers look away.
+    """Plan the gaze: listeners look at you, speakers look away now and then as they begin.
 
     Args:
         planner: of this life.
         spoken: from `phrases`.
         times_s: float64 [F].
         rng: source of chance.
+
+    Returns:
+        float32 [F, 2], x to the image's right and y up, -1..1.
     """
     gaze = planner.gaze(times_s).astype(np.float64)
     speaking = np.zeros(len(times_s))

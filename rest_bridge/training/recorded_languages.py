@@ -58,6 +58,9 @@ def recorded_clips(assets: Path, cache: Path) -> Iterator[RecordedClip]:
     Args:
         assets: the data folder.
         cache: JSON file in which phone times are kept.
+
+    Yields:
+        Clips in the manifests' order.
     """
     kept = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
     espeak: EspeakVoice | None = None
@@ -127,7 +130,10 @@ def lay_over(one: FloatArray, other: FloatArray) -> tuple[npt.NDArray[np.float64
 def warp(
     distance: npt.NDArray[np.floating],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]:
-    """Find the cheapest path through float [M, N], corner to corner, slope between 1/3 and 3.
+    """Find the cheapest path from corner to corner, its slope between 1/3 and 3.
+
+    Args:
+        distance: float [M, N].
 
     Returns:
         rows, columns: int64 [P], rising.

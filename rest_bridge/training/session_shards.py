@@ -40,6 +40,9 @@ def build(
         voices: other talkers, for babble.
         num_versions: of each session.
         seed: with a session's name it decides all its chance.
+
+    Returns:
+        A session for each chain, in their order.
     """
     chains = _chains(utterances)
     return [
@@ -70,7 +73,7 @@ def write_shards(
         seed: of all chance.
 
     Yields:
-        The seconds of each shard (one version), 0 for one that was there.
+        float: seconds of each shard (one version), 0 for one that was there.
 
     Raises:
         OSError: a shard cannot be written; those before it stay.

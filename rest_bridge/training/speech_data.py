@@ -70,6 +70,9 @@ def compose(
         num_latents: T.
         rng: source of references, wishes and dropped conditions; None for a neutral reference,
             no wishes and all conditions but the style given (validation).
+
+    Returns:
+        The crop, B = 1.
     """
     latents = slice(first, first + num_latents)
     frames = slice(first * LATENT_STRIDE, (first + num_latents) * LATENT_STRIDE)
@@ -196,6 +199,16 @@ def batches(
     first_step: int = 0,
 ) -> Iterator[Batch]:
     """Yield training batches for ever; step n depends on the seed and n only (exact resume).
+
+    Args:
+        sessions: to draw from; those shorter than a crop are left out.
+        batch_size: B.
+        num_latents: T of each crop.
+        seed: of all chance.
+        first_step: number of the first batch.
+
+    Yields:
+        Batches of `batch_size` crops.
 
     Raises:
         ConfigError: there are no sessions.

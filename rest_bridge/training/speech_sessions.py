@@ -91,6 +91,9 @@ def join_utterances(
         parts: of one style.
         rng: source of the pauses' lengths.
         pauses: False chains them as they are.
+
+    Returns:
+        One utterance with the name of the first.
     """
 
     def pause() -> Utterance:
@@ -149,6 +152,9 @@ def build_session(
         num_versions: 1 for clean only; the first is always clean.
         history: float32 [S], sound of the same talker that came before (any length).
         voices: other talkers, for babble.
+
+    Returns:
+        The session, in whole latent frames.
     """
     count = len(utterance.mouth) // LATENT_STRIDE * LATENT_STRIDE
     times_s = (np.arange(count) + 0.5) / FRAME_RATE_HZ

@@ -24,6 +24,9 @@ def is_held_out(source: str, name: str, index: int) -> bool:
             for the test sentences of configs/train/texts.toml; "own" for a user's own talkers.
         name: file name; the espeak-ng voice as LANGUAGE or LANGUAGE+VARIANT; the talker of "own".
         index: position in the manifest.
+
+    Returns:
+        True if it belongs to validation and test alone.
     """
     if source in _ALWAYS:
         return True

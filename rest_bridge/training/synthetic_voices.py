@@ -45,6 +45,12 @@ class Texts:
 def load_texts(path: Path) -> Texts:
     """Read configs/train/texts.toml.
 
+    Args:
+        path: of the file.
+
+    Returns:
+        Its sentences and voices.
+
     Raises:
         ConfigError: the file cannot be read, lacks a key, or trains what `splits` holds out.
     """

@@ -100,7 +100,10 @@ class FaceFollower:
         self._since = _LOOK_EVERY
 
     def look(self, picture: ByteArray) -> tuple[FloatArray, str]:
-        """Find the face in the next picture, uint8 [H, W, 3].
+        """Find the face in the next picture.
+
+        Args:
+            picture: uint8 [H, W, 3].
 
         Returns:
             points: float32 [66, 3] in the file's own pixels, zeros without a face.
@@ -159,6 +162,9 @@ def follow(
         package: holds the nets.
         scale: of these pictures, relative to the file's own.
         limits: what a face must be like.
+
+    Returns:
+        Points and verdicts of every picture, and where scenes change.
     """
     follower = FaceFollower(package, scale, limits)
     points: list[FloatArray] = []

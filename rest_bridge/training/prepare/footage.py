@@ -42,6 +42,12 @@ class Refused(Exception):
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
+        """Name the reason.
+
+        Args:
+            reason: one of the constants of this package.
+            detail: what was found and what is wanted.
+        """
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason, self.detail = reason, detail
 
@@ -66,6 +72,12 @@ class Footage:
 
 def inspect(path: Path) -> Footage:
     """Open a file and look at its streams.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        What it says of itself.
 
     Raises:
         Refused: it is missing, cannot be opened, has no video or sound, or rates out of range.
@@ -109,7 +121,7 @@ def pictures(
         longest_px: shrink the pictures to this longest side; None leaves them as they are.
 
     Yields:
-        uint8 [H, W, 3] RGB, upright; and whether the decoder called it damaged.
+        tuple[ByteArray, bool]: uint8 [H, W, 3] RGB, upright; whether the decoder called it damaged.
 
     Raises:
         Refused: the file breaks off before its first second is over; what comes after that ends
@@ -143,6 +155,9 @@ def pictures(
 def sound(footage: Footage) -> FloatArray:
     """Decode the voice, on the clock of the pictures.
 
+    Args:
+        footage: from `inspect`.
+
     Returns:
         float32 [S], 16 kHz mono; sample 0 belongs to the beginning of the first picture.
 
@@ -171,6 +186,9 @@ def sound(footage: Footage) -> FloatArray:
 
 def check_loudness(samples: FloatArray) -> None:
     """Refuse silence.
+
+    Args:
+        samples: float32 [S].
 
     Raises:
         Refused: the loudest twentieth lies below -58 dBFS.
@@ -215,5 +233,5 @@ def _quarter_turns(frame: Any) -> int:
 
 
 def _short(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
+    text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
     return text if len(text) < 90 else text[:87] + "..."

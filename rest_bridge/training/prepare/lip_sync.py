@@ -25,15 +25,19 @@ from rest_bridge.types import FRAME_RATE_HZ, LATENT_SHAPE, MODEL_RATE_HZ, FloatA
 OUT_OF_SYNC: Final = "lips out of sync"
 
 MOST_LAG_FRAMES: Final = 3
-LEAST_AGREEMENT: Final = 0.25
+LEAST_AGREEMENT: Final = 0.35
+"""Matched clips of 3 s have 0.56 to 0.97 (11 GRID clips); swapped sound tracks of the same six-word
+grammar pass in 18 % of the pairs, mostly because another lag fits better."""
 _REACH_FRAMES: Final = 25
-_SURE: Final = 0.45
+_SURE: Final = 0.6
+_SPEAKS: Final = 0.05
+_LEAST_SPOKEN: Final = 15
 _TAIL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How lips and sound go together.
+    """How lips and sound go together while somebody speaks.
 
     Attributes:
         r: correlation at the best lag.
@@ -55,10 +59,13 @@ class LipReader:
         self._space = LatentSpace(package)
 
     def expected(self, samples: FloatArray) -> FloatArray:
-        """Return float32 [F]: the lip gap that this sound asks for.
+        """Say how far lips would open to a sound.
 
         Args:
             samples: float32 [S].
+
+        Returns:
+            float32 [F], the lip gap.
         """
         padded = np.concatenate([samples, np.zeros(int(_TAIL_S * MODEL_RATE_HZ), np.float32)])
         tokens, _ = self._encoder.step(padded, self._encoder.initial_state())
@@ -80,6 +87,9 @@ class LipReader:
         Args:
             samples: float32 [S].
             aperture: float32 [F], any unit.
+
+        Returns:
+            How they agree.
         """
         return agreement(self.expected(samples), aperture)
 
@@ -89,6 +99,9 @@ class LipReader:
         Args:
             samples: float32 [S].
             aperture: float32 [F], any unit.
+
+        Returns:
+            How they agree.
 
         Raises:
             Refused: the lips follow at another time, or follow nothing that is heard.
@@ -102,31 +115,43 @@ class LipReader:
                 f"the lips come {abs(found.lag_frames) * 40} ms {side} against the sound; shift "
                 f"the sound track and try again",
             )
-        near = found.r_now if late else found.r
-        if near < LEAST_AGREEMENT:
+        if late or found.r < LEAST_AGREEMENT:
             raise Refused(
                 OUT_OF_SYNC,
-                f"the lips do not follow the sound (r {near:.2f}, wanted {LEAST_AGREEMENT}): is "
-                "somebody else speaking?",
+                f"the lips do not follow the sound (r {found.r_now:.2f} while it speaks, wanted "
+                f"{LEAST_AGREEMENT}): is somebody else speaking?",
             )
         return found
 
 
 def agreement(expected: FloatArray, aperture: FloatArray) -> Agreement:
-    """Correlate two lip gaps at every lag within a second; float32 [F] each."""
+    """Correlate two lip gaps while somebody speaks, at every lag within a second.
+
+    Silence before and after is left out: that lips rest in it says nothing of whose sound it is.
+
+    Args:
+        expected: float32 [F], from `LipReader.expected`.
+        aperture: float32 [F], tracked.
+
+    Returns:
+        The best agreement; a shifted one has fewer frames and more luck, so it must be better.
+    """
     count = min(len(expected), len(aperture))
+    spoken = np.flatnonzero(expected[:count] > _SPEAKS)
+    if len(spoken) < _LEAST_SPOKEN:
+        return Agreement(0.0, 0, 0.0)
     one, two = (
         gaussian_smooth(values[:count].reshape(-1, 1), 1.0)[:, 0] for values in (expected, aperture)
     )
+    inside = np.arange(max(0, spoken[0] - 1), min(count, spoken[-1] + 2))
     best, lag, now = -1.0, 0, 0.0
     for shift in range(-_REACH_FRAMES, _REACH_FRAMES + 1):
-        first, last = max(0, shift), count + min(0, shift)
-        if last - first < FRAME_RATE_HZ:
+        here = inside[(inside + shift >= 0) & (inside + shift < count)]
+        if len(here) < max(_LEAST_SPOKEN, len(inside) // 2):
             continue
-        r = _pearson(one[first - shift : last - shift], two[first:last])
+        r = _pearson(one[here], two[here + shift])
         if shift == 0:
             now = r
-        # A shifted comparison has fewer frames and more luck.
         if r - 0.004 * abs(shift) > best:
             best, lag = r - 0.004 * abs(shift), shift
     return Agreement(best + 0.004 * abs(lag), lag, now)

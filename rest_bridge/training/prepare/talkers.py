@@ -90,10 +90,13 @@ def _utterance(
 
 
 def lid_closure(eye_opening: FloatArray) -> FloatArray:
-    """Return float32 [F]: how far the lids are shut, 0 open .. 1, against their own usual opening.
+    """Say how far the lids are shut against their own usual opening.
 
     Args:
         eye_opening: float32 [F], lid gap in any unit.
+
+    Returns:
+        float32 [F], 0 open .. 1 shut.
     """
     usual = float(np.percentile(eye_opening, 70))
     if usual <= 0:

@@ -120,6 +120,16 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_result(
 
 
 @pytest.mark.usefixtures("looks")
+def test_pictures_that_break_off_long_before_the_sound_are_a_broken_file(
+    tmp_path: Path, package: ModelPackage
+) -> None:
+    film = write_film(tmp_path / "a.mkv", counted(10), voice(3.0))
+    (entry,) = job.Job(tmp_path / "out", package, SETTINGS).run([film])
+    assert entry.reason == "broken file"
+    assert entry.detail == "its pictures break off after 0.4 s of 3.0 s"
+
+
+@pytest.mark.usefixtures("looks")
 def test_a_full_disk_ends_the_run_with_one_sentence_and_keeps_what_is_done(
     tmp_path: Path, films: list[Path], package: ModelPackage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

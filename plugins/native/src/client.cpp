@@ -13,6 +13,10 @@ namespace {
 constexpr const char *kWake = "inproc://wake";
 constexpr int64_t kSilenceNs = 3'000'000'000;
 constexpr int kSpeechHighWaterMark = 8;
+constexpr size_t kMostAtOnce = 64;
+constexpr int64_t kOldNs = 80'000'000;
+constexpr int kPatience = 8;  // times that many milliseconds
+constexpr long kPatienceMs = 5;
 
 Failure Error(rb_result result, std::string text) { return {result, std::move(text)}; }
 
@@ -134,11 +138,20 @@ void Client::Receive() {
   }
 }
 
-// Takes all that is there, so that after a stall nobody is shown an old frame.
+// Takes all that is there. Where the newest frame is old, more are on their way (this process slept
+// while ZeroMQ and the kernel kept frames for it): they are waited for, so that nobody is shown the
+// past.
 void Client::Drain(void *socket) {
-  for (int count = 0; count < 256; ++count) {
+  std::vector<PacketPtr> packets;
+  int patience = kPatience;
+  while (packets.size() < kMostAtOnce) {
     auto packet = std::make_shared<Packet>();
-    if (zmq_msg_recv(packet->raw(), socket, ZMQ_DONTWAIT) < 0) return;
+    if (zmq_msg_recv(packet->raw(), socket, ZMQ_DONTWAIT) < 0) {
+      if (packets.empty() || !IsOld(packets.back()->message) || patience-- == 0) break;
+      zmq_pollitem_t item = {socket, 0, ZMQ_POLLIN, 0};
+      zmq_poll(&item, 1, kPatienceMs);
+      continue;
+    }
     std::string error;
     const bool several = zmq_msg_more(packet->raw()) != 0;
     if (several || !Decode(packet->view(), &packet->message, &error)) {
@@ -146,8 +159,21 @@ void Client::Drain(void *socket) {
       ++status_.refused;
       continue;
     }
-    Sort(std::move(packet));
+    packets.push_back(std::move(packet));
   }
+  for (PacketPtr &packet : packets) Sort(std::move(packet));
+}
+
+// The clocks may be those of two computers: the quickest message so far says how they differ.
+bool Client::IsOld(const Message &message) {
+  if (message.topic != Topic::kFrame) return false;
+  const int64_t age_ns = NowNs() - message.published_ns;
+  if (message.stream != clock_stream_) {
+    clock_stream_ = std::string(message.stream);
+    least_age_ns_ = age_ns;
+  }
+  least_age_ns_ = std::min(least_age_ns_, age_ns);
+  return age_ns - least_age_ns_ > kOldNs;
 }
 
 void Client::Sort(PacketPtr packet) {

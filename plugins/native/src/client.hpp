@@ -76,6 +76,7 @@ class Client {
  private:
   void Receive();
   void Drain(void *socket);
+  bool IsOld(const Message &message);
   void Sort(PacketPtr packet);
   void NoteStream(const Message &message);
   void NoteHello(const Message &message);
@@ -84,6 +85,8 @@ class Client {
   void *context_ = nullptr;
   Socket frames_socket_, events_socket_, wake_receiver_, wake_sender_;
   std::thread thread_;
+  std::string clock_stream_;  // used by the thread only, as the next one
+  int64_t least_age_ns_ = 0;
 
   std::mutex control_mutex_;
   Socket control_socket_;

@@ -15,6 +15,7 @@ import numpy as np
 
 from rest_bridge.errors import ConfigError
 from rest_bridge.generator.conditions import FIRST_CONDITION_NAMES, fit_rows, known_columns
+from rest_bridge.generator.eye_plan import EyePlan
 from rest_bridge.generator.sampler import euler_step, schedule
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.state import ArraySpec, StateSpec
@@ -66,6 +67,7 @@ class MotionGenerator:
         self._repeats_reference = choices.get("first_chunk", "masked") == "reference"
         self._columns = known_columns(section.get("conditions", FIRST_CONDITION_NAMES))
         self._temperature = np.float32(heat)
+        self._eyes = EyePlan(package) if package.has("motion.npz") else None
         self.num_steps = steps
         self._session = package.session("dit", threads=threads, provider=provider)
         self._prefill = package.session("dit_prefill", threads=threads, provider=provider)
@@ -165,6 +167,8 @@ class MotionGenerator:
             wanted = ["velocity", *remembered]
             out = self._session.run({"latents": latents, "t": flow_time, **inputs}, wanted)
             latents = euler_step(latents, out["velocity"], t, t_next).astype(np.float32)
+        if self._eyes is not None:
+            latents = self._eyes.apply(latents, conditions)
         if self._commits:
             clean = np.zeros((1, num_latents), np.float32)
             out = self._session.run({"latents": latents, "t": clean, **inputs}, written)

@@ -11,12 +11,15 @@ import numpy as np
 
 from rest_bridge.clock import NS_PER_S
 
-_WINDOW: Final = 100
-"""Chunks of 10 ms that are remembered: one second."""
+_WINDOW: Final = 200
+"""Chunks of 10 ms that are remembered: two seconds."""
+_USUAL_PERCENT: Final = 75
+"""A stall of the computer makes all chunks late that were heard meanwhile, one of 90 ms nine of
+them; so it is the habit of the device that counts, not its worst moments."""
 _LEAST: Final = 20
 _MOST_NS: Final = NS_PER_S // 2
 """Later than this is no device's habit but a stall of the computer."""
-JITTER_NS: Final = 2_000_000
+JITTER_NS: Final = 8_000_000
 """What is allowed for beyond that."""
 _SETTLED_NS: Final = NS_PER_S
 _SLACK_NS: Final = 20_000_000
@@ -24,7 +27,7 @@ _SLACK_NS: Final = 20_000_000
 
 
 class Arrival:
-    """The lateness of the last second; written by one thread, read by any."""
+    """The lateness of the last two seconds; written by one thread, read by any."""
 
     def __init__(self) -> None:
         """Begin without knowing anything."""
@@ -44,12 +47,12 @@ class Arrival:
             self._count = 0
 
     def usual_ns(self) -> int | None:
-        """Return what 19 of 20 chunks do not exceed; None while too few came."""
+        """Return what three of four chunks do not exceed; None while too few came."""
         with self._lock:
             if self._count < _LEAST:
                 return None
             known = self._late_ns[: min(self._count, _WINDOW)].copy()
-        return int(np.percentile(known, 95))
+        return int(np.percentile(known, _USUAL_PERCENT))
 
 
 def frames_to_postpone(

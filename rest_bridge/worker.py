@@ -243,6 +243,8 @@ class Worker:
             self._guess.skipped()
         if made[-1].times is None or spare_ns is None:
             return
+        if presenter.delay_ns < self._needed_ns():
+            return  # late for the voice's sake, which less effort does not mend; see _fit_delay
         self._govern(
             presenter,
             pipeline,

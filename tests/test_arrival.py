@@ -10,8 +10,9 @@ MS = 1_000_000
 def test_usual_lateness_ignores_single_stalls_and_forgets_the_device_before():
     arrival = Arrival()
     assert arrival.usual_ns() is None
-    for k in range(100):
-        arrival.note((400 if k % 33 == 0 else 25) * MS)
+    for k in range(200):
+        stalled = 100 <= k < 140  # for 0.4 s nothing came
+        arrival.note((25 + 10 * (140 - k) if stalled else 25) * MS)
     assert arrival.usual_ns() == 25 * MS
     arrival.forget()
     assert arrival.usual_ns() is None

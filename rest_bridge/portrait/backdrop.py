@@ -219,7 +219,9 @@ def _behind(colour: Array, free: Array, busy: float, eye_distance: float) -> Arr
     jump = cv2.resize(away * np.float32(gain), (canvas_px, canvas_px))
     rows, columns = np.mgrid[0:canvas_px, 0:canvas_px].astype(np.float32)
     x, y = columns + jump[..., 0], rows + jump[..., 1]
-    mirror = cv2.remap(colour, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    # A little out of focus: a sharp piece in a wrong place draws the eye.
+    soft = cv2.GaussianBlur(colour, (0, 0), max(0.5, 0.02 * eye_distance * canvas_px))
+    mirror = cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     seen = cv2.remap(
         free.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
     )

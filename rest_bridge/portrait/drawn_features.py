@@ -29,7 +29,7 @@ _LEAST_LINE: Final = 25.0
 """Mean darkness (sum of channels) that a mouth's line must have."""
 _OPEN: Final = 0.07
 _HIGHEST: Final = 0.12
-_LOWEST: Final = 0.72
+_LOWEST: Final = 0.63
 _USUAL: Final = 0.42
 """Share of the way from the nose to the chin at which a mouth is taken for right, or put."""
 

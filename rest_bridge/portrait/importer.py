@@ -348,7 +348,7 @@ def _own_opening(lips: LipCurves, gap_gain: Array, fitted: FittedHead) -> Array:
 def _eye(canvas: ByteArray, lids: LidCurves, light: Light, style: Style) -> EyeLayer:
     box, shut = paint_shut_eye(canvas, lids, light, style)
     covered = style == "drawn" and not lid_is_bare(canvas, lids, light)
-    switch = {"drawn": [0.3, 0.31] if covered else [0.5, 0.51]}.get(style, [0.1, 0.4])
+    switch = {"drawn": [0.1, 0.11] if covered else [0.5, 0.51]}.get(style, [0.1, 0.4])
     return EyeLayer(
         axes=np.stack([lids.axes.origin, lids.axes.along]).astype(np.float32),
         places=lids.places,

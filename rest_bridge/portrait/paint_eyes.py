@@ -33,7 +33,8 @@ def paint_shut_eye(
     Returns:
         box float32 [4] and picture uint8 [H, W, 4].
     """
-    corners = np.array([[s, t] for s in (-0.4, 1.4) for t in (
+    beside = 0.7 if style == "drawn" else 0.4  # drawn lashes reach far
+    corners = np.array([[s, t] for s in (-beside, 1 + beside) for t in (
         float(lids.top.min()) - 0.1, float(lids.bottom.max()) + 0.1)], np.float32)  # fmt: skip
     width = float(np.linalg.norm(lids.axes.along))
     placed = lids.axes.canvas(corners * [1, width])
@@ -59,8 +60,10 @@ def paint_shut_eye(
 
 _HANG = 1.3
 """Shortening of the lashes of a shut eye: they point at the viewer's feet."""
-_LASH_ENDS = 0.22
-"""Eye widths by which a drawing's lashes go on beyond the corners."""
+_LASH_REACH = 0.32
+"""Eye widths over which a drawing's lashes leave the ball."""
+_LINE_LEVELS = 72
+"""Difference from the line's colour (largest channel) up to which a pixel belongs to a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,20 +175,36 @@ def lid_is_bare(picture: ByteArray, lids: LidCurves, light: Light) -> bool:
 def _filled_lid(eye: _EyePlace, light: Light) -> Array:
     """Fill the eye with the drawing's skin and close it with one line in its own colour."""
     s, t, curve = eye.s, eye.t, eye.curve
-    soft = max(0.03, 1.5 * eye.pixel)
-    # The lid itself, and the ends of the lashes, which reach beyond the corners but not as high.
-    beyond = np.clip(np.maximum(-s, s - 1) / _LASH_ENDS, 0, 1)
-    rise = (curve["lower"] - curve["upper"]).max() * beyond
-    hide = np.clip((t - curve["upper"] + 0.13 - 0.1 * beyond + 0.8 * rise) / soft, 0, 1)
-    hide *= np.clip((curve["lower"] + 0.1 + 0.2 * beyond - t) / soft, 0, 1)
-    hide *= np.clip((1 - beyond) / (soft / _LASH_ENDS), 0, 1)
-    out = eye.read(s, t) * (1 - hide[..., None]) + light.skin * hide[..., None]
+    own = eye.read(s, t)
+    hide = _drawn_eye(eye, own, light)[..., None]
+    out = own * (1 - hide) + light.skin * hide
     out = _with_own_lashes(eye, out, light)
     body = np.sin(np.pi * s.clip(0, 1)).clip(0) ** 0.4 * ((s > 0) & (s < 1))
     thick = 0.04 * body
     line = np.clip((thick - np.abs(t - curve["closed"] + thick)) / eye.pixel + 0.5, 0, 1)
     line *= body > 0
     return out * (1 - line[..., None]) + light.line * line[..., None]
+
+
+def _drawn_eye(eye: _EyePlace, own: Array, light: Light) -> Array:
+    """Return the coverage [H, W] of ball and lashes: the ball, grown into the lines that touch it.
+
+    So hair that hangs over the lid stays.
+    """
+    s, t, curve = eye.s, eye.t, eye.curve
+    ball = (t > curve["upper"] - 0.02) & (t < curve["lower"] + 0.05) & (s > -0.02) & (s < 1.02)
+    near = (s > -0.42) & (s < 1.42) & (t < curve["lower"] + 0.15)
+    near &= t > float(curve["upper"].min()) - 0.05  # lashes stand high beside the ball, too
+    is_line = np.abs(own - light.line).max(-1) < _LINE_LEVELS
+    is_line |= own.mean(-1) < 0.42 * float(light.skin.mean())
+    grown = ball.astype(np.uint8)
+    kernel = np.ones((3, 3), np.uint8)
+    for _ in range(max(1, round(_LASH_REACH / eye.pixel))):
+        grown = cv2.dilate(grown, kernel) & (ball | (near & is_line))
+    # The line's soft edge goes as well, but not what has another colour.
+    paler = np.abs(own - light.skin).max(-1) < 110
+    grown |= cv2.dilate(grown, kernel) & (paler | (near & (t > curve["upper"] - 0.05)))
+    return cv2.GaussianBlur(grown.astype(np.float32), (3, 3), 0.6)
 
 
 def _with_own_lashes(eye: _EyePlace, out: Array, light: Light) -> Array:

@@ -136,6 +136,7 @@ class ZeroMqPublisher:
         self._duration_ns = 0
         self._frame_topics: set[bytes] = set()
         self._event_topics: set[bytes] = set()
+        self._newest = ("", "")  # tier and avatar of the newest frame
         self._event_sequence = 0
         self._last_hello_ns = 0
         self._last_activity: tuple[str, int, str] | None = None
@@ -224,6 +225,7 @@ class ZeroMqPublisher:
 
     def _publish_events(self, frame: Frame) -> Stamp:
         now_ns = time.monotonic_ns()
+        self._newest = (frame.tier, frame.avatar_id)
         stamp = stamp_of(frame, duration_ns=self._duration_ns, published_ns=now_ns)
         someone_new = self._read_subscriptions(self._events, self._event_topics)
         is_due = now_ns - self._last_hello_ns >= _HELLO_INTERVAL_NS
@@ -280,8 +282,8 @@ class ZeroMqPublisher:
             "rig": list(RIG_NAMES),
             "visemes": list(VISEME_NAMES),
             "model": self._provenance.model_id,
-            "avatar": self._provenance.avatar_id,
-            "tier": self._provenance.tier,
+            "avatar": self._newest[1] or self._provenance.avatar_id,
+            "tier": self._newest[0] or self._provenance.tier,
             "syn": True,
         }
 

@@ -70,7 +70,7 @@ def frames_to_postpone(
     if settled_ns < _SETTLED_NS:
         return 0
     missing_ns = needed_ns - delay_ns
-    if missing_ns > 0:
+    if missing_ns > JITTER_NS:  # which the delay has to spare
         return -(-missing_ns // frame_ns)
     if silent and -missing_ns > frame_ns + _SLACK_NS:
         return -((-missing_ns - _SLACK_NS // 2) // frame_ns)

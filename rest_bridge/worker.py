@@ -28,6 +28,8 @@ READ_SAMPLES: Final = VOICE_RATE_HZ // 100
 _POLL_S: Final = 0.25
 _ROOM_S: Final = 2.0
 """How long a frame waits for room in the queue before the oldest one is dropped."""
+_LEARNING_TURNS: Final = 25
+_TURN_S: Final = 0.02
 _MOST_GROWN_NS: Final = 160_000_000
 """How much longer than needed the delay becomes at most, where not even the least is in time."""
 _JUDGED_CHUNKS: Final = 100
@@ -150,6 +152,7 @@ class Worker:
         assert presenter is not None, "joined means that there is one"
         self.ready.set()
         if not self._graph.from_start:
+            self._learn_arrival(stop)
             self._ring.skip_to_newest()
         begun = False
         while not stop.is_set():
@@ -193,6 +196,15 @@ class Worker:
             usual_ns = sorted(self._computed)[-len(self._computed) // 20]
             self._compute_ns = min(self._compute_ns, usual_ns)
             self._computed.clear()
+
+    def _learn_arrival(self, stop: threading.Event) -> None:
+        """Wait a moment for how late the voice is now that nothing is being loaded any more."""
+        if self.arrival is None or self._graph.open_when_ready:
+            return  # pushed speech is not late, and its first frame is waited for
+        self.arrival.forget()
+        for _ in range(_LEARNING_TURNS):
+            if self.arrival.usual_ns() is not None or stop.wait(_TURN_S):
+                return
 
     def _fit_delay(self, presenter: Presenter, pipeline: Pipeline, *, silent: bool) -> None:
         """Follow a voice that has become later, or sooner: another device, another server."""
@@ -243,7 +255,7 @@ class Worker:
             self._guess.skipped()
         if made[-1].times is None or spare_ns is None:
             return
-        if presenter.delay_ns < self._needed_ns():
+        if presenter.delay_ns + JITTER_NS < self._needed_ns():
             return  # late for the voice's sake, which less effort does not mend; see _fit_delay
         self._govern(
             presenter,

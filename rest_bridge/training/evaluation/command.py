@@ -24,6 +24,7 @@ from rest_bridge.training.evaluation import (
     lips,
     liveliness,
     reconstruction,
+    rig_lips,
     sharpness,
     talking,
 )
@@ -35,6 +36,7 @@ from rest_bridge.training.evaluation.report import Report, as_markdown, write
 from rest_bridge.training.evaluation.workshop import Weights, Workshop
 
 SUBSETS: Final[dict[str, Callable[[Workshop], list[Job]]]] = {
+    "rig": rig_lips.jobs,
     "lips": lips.jobs,
     "reconstruction": reconstruction.jobs,
     "picture": sharpness.jobs,

@@ -16,6 +16,7 @@ from rest_bridge.training.evaluation.jobs import Row, as_json
 from rest_bridge.training.evaluation.targets import verdicts
 
 TITLES: Final = {
+    "rig": "The generator's rig, without pictures",
     "lips": "Lips in the pictures",
     "reconstruction": "Frames whose truth is known",
     "picture": "Sharpness and seams",
@@ -131,8 +132,9 @@ def _tables(groups: Mapping[str, Mapping[str, Estimate]]) -> list[list[str]]:
 
 def _family(names: tuple[str, ...]) -> tuple[str, ...]:
     """Groups of one family share a table although some lack a measure."""
-    marks = ("sentence", "rest_spread_rig", "slope", "psnr_db", "eyes", "border_rig", "seconds",
-             "yaw_r", "yaw_sd_deg", "sync_d_own", "fid_own", "fvd_own", "fringe")  # fmt: skip
+    marks = ("sentence", "open_rig", "rest_spread_rig", "slope", "psnr_db", "eyes", "border_rig",
+             "seconds", "yaw_r", "yaw_sd_deg", "sync_d_own", "fid_own", "fvd_own",
+             "fringe")  # fmt: skip
     found = tuple(mark for mark in marks if mark in names)
     return found or names
 

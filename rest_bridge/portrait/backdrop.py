@@ -34,6 +34,7 @@ _PLATE_REACH: Final = 0.9
 _PLAIN: Final = 2.5
 _BUSY: Final = 6.0
 """Typical grey levels between the background and its blurred self."""
+_MEETS: Final = 0.1
 _LOOSE_REACH: Final = 0.4
 _LOOSE_LEVELS: Final = 22
 _LEAST_HEAD: Final = 0.9
@@ -220,15 +221,18 @@ def _behind(colour: Array, free: Array, busy: float, eye_distance: float) -> Arr
     rows, columns = np.mgrid[0:canvas_px, 0:canvas_px].astype(np.float32)
     x, y = columns + jump[..., 0], rows + jump[..., 1]
     # A little out of focus: a sharp piece in a wrong place draws the eye.
-    soft = cv2.GaussianBlur(colour, (0, 0), max(0.5, 0.02 * eye_distance * canvas_px))
+    known = free.astype(np.float32)
+    sigma = max(0.5, 0.02 * eye_distance * canvas_px)
+    soft = cv2.GaussianBlur(colour * known[..., None], (0, 0), sigma)
+    soft /= cv2.GaussianBlur(known, (0, 0), sigma)[..., None] + 1e-3
     mirror = cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    seen = cv2.remap(
-        free.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
-    near = np.clip(
-        1.5 - 1.5 * cv2.resize(depth, (canvas_px, canvas_px)) / unit / _PLATE_REACH, 0, 1
-    )
-    share = cv2.GaussianBlur(seen * near, (0, 0), max(1.0, 0.02 * eye_distance * canvas_px))
+    seen = cv2.remap(known, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    depth = cv2.resize(depth, (canvas_px, canvas_px)) / unit
+    near = np.clip(1.5 * (1 - depth / _PLATE_REACH), 0, 1)
+    # Next to the known background only the smooth fill meets it everywhere without a step.
+    inside = cv2.distanceTransform((~free).astype(np.uint8), cv2.DIST_L2, 5)
+    near = near * np.clip(inside / (_MEETS * eye_distance * canvas_px), 0, 1)
+    share = cv2.GaussianBlur(seen * near, (0, 0), sigma)
     share = busy * np.minimum(share, seen)[..., None]
     filled = mirror * share + smooth * (1 - share)
     return np.where(free[..., None], colour, filled)

@@ -40,6 +40,7 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "all": (_TRAINING, "all"),
         "compare": (_TRAINING, "compare"),
         "ablate": (_TRAINING, "ablate"),
+        "blend": (_TRAINING, "blend"),
         "sync-expert": (f"{_TRAINING}.evaluation.sync_training",),
     },
     "export": {

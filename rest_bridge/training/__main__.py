@@ -47,6 +47,10 @@ def _run(options: argparse.Namespace) -> int:
         prepare(options.assets, options.out, options.texts)
     elif options.stage == "all" or options.stage in _STAGES:
         return _train(options)
+    elif options.stage == "blend":
+        from rest_bridge.training.blend import blend
+
+        blend(options.first, options.second, options.share, options.out)
     elif options.stage in ("compare", "ablate"):
         _try_variants(options)
     elif options.stage == "export-motion":
@@ -131,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--steps", type=int, help="steps (of each stage), earlier ones counted")
         stage.add_argument("--set", action="append", metavar="SECTION.KEY=VALUE",
                            help="another value than the file's; may be repeated")  # fmt: skip
+    stage = stages.add_parser("blend", help="the mean of two related checkpoints")
+    stage.add_argument("--first", type=Path, required=True, help="checkpoint that is kept")
+    stage.add_argument("--second", type=Path, required=True, help="fine-tuned from it")
+    stage.add_argument("--share", type=float, default=0.4, help="of the second, 0..1")
+    stage.add_argument("--out", type=Path, required=True)
     for name, what, given, steps in (
         ("compare", "the open choices, at equal budget", "whose SpeechAE is used, frozen", 300),
         ("ablate", "what each part brings", "the student to take apart", 0),

@@ -212,6 +212,17 @@ def test_one_cache_a_step_is_not_exported(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_blend_lies_between_its_parents(trained: Path, tmp_path: Path) -> None:
+    parents, out = [trained / "teacher.pt", trained / "student.pt"], tmp_path / "blend.pt"
+    words = ["blend", "--first", str(parents[0]), "--second", str(parents[1]), "--out", str(out)]
+    assert main([*words, "--share", "0.25"]) == 0
+    first, second, mixed = (load_checkpoint(path)["ema"] for path in (*parents, out))
+    for name, value in mixed.items():
+        torch.testing.assert_close(value, 0.75 * first[name] + 0.25 * second[name])
+    averaged_models(load_checkpoint(out))
+    assert main([*words, "--share", "1.5"]) == 2
+
+
 # --- mistakes -------------------------------------------------------------------------------------
 
 

@@ -35,7 +35,8 @@ def jobs(shop: Workshop) -> list[Job]:
     talkers = library.talkers(4 if quick else 12)
     sets: list[Sequence[HeldOut]] = [talkers]
     voices = library.other_voices(8)
-    worse = [c for c in conditions.CONDITIONS if c.name in _CONDITIONS]
+    names = conditions.QUICK if quick else _CONDITIONS
+    worse = [c for c in conditions.CONDITIONS if c.name in names]
     sets += [
         [conditions.under(clip, condition, voices, seed=shop.seed) for clip in talkers[:6]]
         for condition in worse

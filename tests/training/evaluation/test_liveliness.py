@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rest_bridge.rig import RIG_INDEX
-from rest_bridge.training.evaluation import hour, liveliness
+from rest_bridge.training.evaluation import hour, liveliness, rig_lips
 from rest_bridge.training.evaluation.jobs import Row
 
 RATE = 25
@@ -71,3 +71,12 @@ def test_skin_colour_is_that_of_the_cheeks() -> None:
     assert hour.skin_colour(frame, (rows, columns)) == pytest.approx([100, 0, 0], abs=0.5)
     assert rows.start > 80
     assert rows.stop < 140
+
+
+def test_a_rig_that_moves_only_between_latents_shows_its_seams() -> None:
+    even = np.tile(np.linspace(0, 1, 40, dtype=np.float32)[:, None], (1, 58))
+    stepped = np.repeat(even[::2], 2, axis=0)
+    stepped[1::2] += 1e-4
+    scale = np.ones(58, np.float32)
+    assert rig_lips.seams(even, scale)["border"] == pytest.approx(1, rel=1e-3)
+    assert rig_lips.seams(stepped, scale)["border_mouthPucker"] > 100

@@ -16,6 +16,8 @@ _WINDOW: Final = 200
 _USUAL_PERCENT: Final = 75
 """A stall of the computer makes all chunks late that were heard meanwhile, one of 90 ms nine of
 them; so it is the habit of the device that counts, not its worst moments."""
+SPARE_NS: Final = 20_000_000
+"""What a delay has to spare: it grows, by a whole frame, only when more than that is missing."""
 _LEAST: Final = 20
 _MOST_NS: Final = NS_PER_S // 2
 """Later than this is no device's habit but a stall of the computer."""
@@ -70,7 +72,7 @@ def frames_to_postpone(
     if settled_ns < _SETTLED_NS:
         return 0
     missing_ns = needed_ns - delay_ns
-    if missing_ns > JITTER_NS:  # which the delay has to spare
+    if missing_ns > SPARE_NS:
         return -(-missing_ns // frame_ns)
     if silent and -missing_ns > frame_ns + _SLACK_NS:
         return -((-missing_ns - _SLACK_NS // 2) // frame_ns)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from rest_bridge.arrival import JITTER_NS, Arrival, frames_to_postpone
+from rest_bridge.arrival import JITTER_NS, SPARE_NS, Arrival, frames_to_postpone
 from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.graph import Graph
@@ -255,7 +255,7 @@ class Worker:
             self._guess.skipped()
         if made[-1].times is None or spare_ns is None:
             return
-        if presenter.delay_ns + JITTER_NS < self._needed_ns():
+        if presenter.delay_ns + SPARE_NS < self._needed_ns():
             return  # late for the voice's sake, which less effort does not mend; see _fit_delay
         self._govern(
             presenter,

@@ -61,6 +61,7 @@ class Footage:
         width, height: of the pictures as they are shown, in pixels.
         rate_hz: pictures a second.
         audio_rate_hz: of its sound.
+        seconds: how long it says it is; 0 if it does not say.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class Footage:
     height: int
     rate_hz: float
     audio_rate_hz: int
+    seconds: float = 0.0
 
 
 def inspect(path: Path) -> Footage:
@@ -91,6 +93,7 @@ def inspect(path: Path) -> Footage:
             if not container.streams.audio:
                 raise Refused(NO_SOUND, "the file has no sound; lips without a voice teach nothing")
             video, audio = container.streams.video[0], container.streams.audio[0]
+            seconds = (container.duration or 0) / av.time_base
             rate_hz = float(video.average_rate or video.guessed_rate or 0)
             first = next(container.decode(video=0), None)
     except _UNREADABLE as error:
@@ -108,7 +111,7 @@ def inspect(path: Path) -> Footage:
     width, height = first.width, first.height
     if _quarter_turns(first) % 2:
         width, height = height, width
-    return Footage(path, width, height, rate_hz, int(audio.rate))
+    return Footage(path, width, height, rate_hz, int(audio.rate), seconds)
 
 
 def pictures(

@@ -183,11 +183,11 @@ class Job:
                 details[refusal.reason] = refusal.detail
         entry.refused = {r: round(n / FRAME_RATE_HZ, 2) for r, n in sorted(lost.items())}
         if not kept:
-            heard_s = len(samples) / MODEL_RATE_HZ
-            if entry.seconds < 0.6 * heard_s and not details:
+            whole_s = max(film.seconds, len(samples) / MODEL_RATE_HZ)
+            if entry.seconds < 0.6 * whole_s and not details:
                 raise Refused(
                     footage.BROKEN,
-                    f"its pictures break off after {entry.seconds:g} s of {heard_s:.1f} s",
+                    f"its pictures break off after {entry.seconds:g} s of {whole_s:.1f} s",
                 )
             reason = max(lost, key=lambda r: lost[r]) if lost else footage.TOO_SHORT
             raise Refused(reason, details.get(reason) or self._explain(reason, entry))

@@ -39,6 +39,7 @@ VOICE_LEAD_NS: Final = 80_000_000
 """How far ahead of its picture the voice is handed over. It was heard longer ago than that."""
 MOST_LATE_NS: Final = NS_PER_S
 """Later than this the computer has slept: the stream goes on from now instead of hurrying."""
+_SOURCE_WAKES_NS: Final = 150_000_000
 
 
 class Presenter:
@@ -215,7 +216,7 @@ class Presenter:
                 return
             self._present(index, voice_index, frame, due_ns)
             self._hand_voice_ahead(index)
-            self._forgive(index, due_ns)
+            self._forgive(index, due_ns, stop)
             index += 1
 
     def _voice_index(self, index: int) -> int:
@@ -271,18 +272,27 @@ class Presenter:
         voice = VoiceChunk(samples, first, pts_ns)
         self._offer_voice(voice, due_ns + (first - origin) * NS_PER_S // VOICE_RATE_HZ)
 
-    def _forgive(self, index: int, due_ns: int) -> None:
-        """After a sleep of the computer, go on from now instead of hurrying through the past."""
+    def _forgive(self, index: int, due_ns: int, stop: threading.Event) -> None:
+        """After a sleep of the computer, go on from now instead of hurrying through the past.
+
+        The source knows best what to do with that time: most cut it out, which moves the media
+        clock. Where it went on instead, the frames of that time are left out.
+        """
         late_ns = self._clock.now_ns() - due_ns
         if late_ns < MOST_LATE_NS:
             return
         self._metrics.count("clock_jumps")
         self._start_ns += late_ns
-        if self._shift is not None:
+        self._clock.wait_until(self._clock.now_ns() + _SOURCE_WAKES_NS, stop)
+        with self._lock:
+            if self._shift is None:
+                return
             next_ns = self.due_ns(index + 1 - self._shift)
-            # The source may have moved the media clock already.
-            if next_ns is not None and self._clock.now_ns() - next_ns > MOST_LATE_NS // 2:
-                self._media.shift(late_ns)
+            if next_ns is None or self._clock.now_ns() - next_ns < MOST_LATE_NS // 2:
+                return
+            self._shift -= (self._clock.now_ns() - next_ns) * self._fps // NS_PER_S
+            self._voice_end = min(self._voice_end, (index + 1) * self._samples)
+            self._queue.skip_to(index + 1 - self._shift)
 
     def _present(self, index: int, voice_index: int, frame: Frame | None, due_ns: int) -> None:
         pts_ns = index * NS_PER_S // self._fps

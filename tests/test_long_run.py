@@ -19,7 +19,7 @@ def test_clocks_that_run_apart_never_separate_sound_and_picture(
     assert np.abs(offsets[:, 1]).max() < LIMIT_MS / 2
     assert np.abs(offsets[-60:, 1]).max() < 3.0
     assert stream.metrics.counter("repeated") <= 4  # the pretended system stalls for 0.12 s
-    assert stream.playout.num_underruns == 0
+    assert stream.playout.num_underruns <= 2
     health = stream.feed.health("mic", lost=False, losses=0)
     assert health.ppm == pytest.approx(mic_ppm, abs=5.0)
     assert stream.playout.ppm == pytest.approx(card_ppm, abs=5.0)

@@ -19,6 +19,8 @@ from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, FloatArray
 AUDIBLE: Final = 1e-4
 """Samples below this (-80 dBFS) are silence."""
 _SILENCE_SCAN_S: Final = 60.0
+_SLEPT_NS: Final = 2 * NS_PER_S
+"""A reader that comes so much too late has slept."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +88,9 @@ class FileSource:
         if self.live:
             end_index = self._next_index + available
             captured_ns = self._origin_ns + end_index * NS_PER_S // VOICE_RATE_HZ
+            if now_ns - captured_ns > _SLEPT_NS:  # the computer slept: go on from now
+                self._origin_ns += now_ns - captured_ns
+                captured_ns = now_ns
             self._wait_until(captured_ns, now_ns + int(timeout_s * NS_PER_S), timeout_s)
         samples = self._fifo.pop(available)
         first_index, self._next_index = self._next_index, self._next_index + available

@@ -33,6 +33,8 @@ _SLEPT_NS: Final = NS_PER_S
 _PULL_S: Final = 20.0
 """Time constant with which an error of the count is worn off."""
 _POLL_S: Final = 0.02
+_SETTLE_NS: Final = 4 * NS_PER_S
+_SETTLED_S: Final = 0.012
 
 
 class SampleFifo:
@@ -103,6 +105,7 @@ class LiveFeed:
         self._speed = 1.0
         self._origin_ns: int | None = None  # when sample 0 happened; fixed once the rate is known
         self._error_s = 0.0
+        self._gap_ns = 0  # when silence was put in last, until the samples behind it have settled
         # The signal is known, or filled, up to this instant.
         self._covered_ns = self._looked_ns = self._clock.now_ns()
         self._debt = 0  # native samples of silence for which late samples may still arrive
@@ -240,12 +243,13 @@ class LiveFeed:
         self._reader_ring.skip_to_newest()
         if self._origin_ns is not None:
             self._origin_ns += missing_ns
-        self._covered_ns = now_ns
+        self._covered_ns = self._looked_ns = now_ns
         self._debt += missing_ns * self._reader_rate_hz // NS_PER_S
         self._resumed_ns = 0
         self._gap = True
         self._num_jumps += 1
         self._tracker.restart()
+        self._gap_ns = now_ns
 
     def _switch(self, ring: SampleRing, rate_hz: int) -> None:
         self._num_overflows += self._reader_ring.num_dropped
@@ -272,6 +276,7 @@ class LiveFeed:
             self._num_resumed += len(samples)
         else:
             covered_ns = self._follow(chunk)
+            samples = self._settled(samples, covered_ns)
         self._feed(samples, covered_ns)
 
     def _follow(self, chunk: AudioChunk) -> int:
@@ -288,6 +293,23 @@ class LiveFeed:
             self._error_s = (end_ns - self._origin_ns - fed_ns) / NS_PER_S
             self._speed = 1.0 / (1.0 + self._tracker.rate_error + self._error_s / _PULL_S)
         return end_ns
+
+    def _settled(self, samples: FloatArray, now_ns: int) -> FloatArray:
+        """A while after a gap, when it is known where its end was, put the samples there at once."""
+        if not self._gap_ns or now_ns - self._gap_ns < _SETTLE_NS:
+            return samples
+        self._gap_ns = 0
+        off = round(self._error_s * self._reader_rate_hz)
+        if self._speed == 1.0 or abs(self._error_s) < _SETTLED_S:
+            return samples
+        self._gap = True
+        if off > 0:
+            self.num_filled += off
+            return np.concatenate((np.zeros(min(off, self._reader_rate_hz), np.float32), samples))
+        self.num_late += min(-off, len(samples))
+        if -off > len(samples):
+            self._gap_ns = now_ns - _SETTLE_NS  # the rest from what comes next
+        return samples[min(-off, len(samples)) :]
 
     def _waiting_s(self) -> float:
         """Return how much of what was fed has not been read."""
@@ -313,6 +335,9 @@ class LiveFeed:
     def _fill(self) -> bool:
         now_ns = self._clock.now_ns()
         missing_ns = now_ns - self._covered_ns
+        if now_ns - self._looked_ns > _SLEPT_NS:  # it happened while we waited
+            self._wake(now_ns)
+            return True
         if missing_ns < self._grace_ns and not (self._debt and not self._resumed_ns):
             return False
         missing = missing_ns * self._reader_rate_hz // NS_PER_S
@@ -321,6 +346,7 @@ class LiveFeed:
         self._debt += missing
         self._resumed_ns = 0
         self._tracker.restart()
+        self._gap_ns = now_ns
         self.num_filled += missing
         self._gap = True
         self._feed(np.zeros(missing, np.float32), now_ns)

@@ -30,6 +30,7 @@ _WINDOW_BLOCKS: Final = 100
 _STARVED_BLOCKS: Final = 25
 _WINDOW_PUSHES: Final = 10
 _FLOWING_BLOCKS: Final = 8
+_CALM_WINDOWS: Final = 20
 _SPARE: Final = 480
 _MOST_LATE_S: Final = 1.0
 """Of 100 blocks 25 without their voice, though voice comes: this card wants it earlier than it is
@@ -89,7 +90,8 @@ class Playout:
         self._num_odd = 0
         self._missing = 0  # samples that were wanted and not there, until voice comes again
         self._silent_blocks = 0  # since voice came last
-        self._window = [0, 0, 0, 0]  # blocks, of them starved, pushes, largest shortfall
+        self._calm = 0  # windows without a starved block
+        self._window = [0, 0, 0, -_CAPACITY]  # blocks, of them starved, pushes, largest shortfall
         self._late_ns = 0  # more than the delay, because the card's queue is longer than our lead
         self.error_s = 0.0
         self.num_underruns = 0
@@ -101,7 +103,8 @@ class Playout:
     def fill_s(self) -> float:
         """Seconds of voice that wait."""
         with self._lock:
-            return max(0, self._voice.end - self._base) / VOICE_RATE_HZ if self._playing else 0.0
+            waiting = max(0, min(_CAPACITY, self._voice.end - self._base))
+            return waiting / VOICE_RATE_HZ if self._playing else 0.0
 
     @property
     def late_s(self) -> float:
@@ -188,6 +191,7 @@ class Playout:
             self.num_jumps += 1
             self.num_skipped += max(0, round(-error))
             self._go_to(wanted, wanted_fraction)
+            self._window = [0, 0, 0, -_CAPACITY]
             error = 0.0
         self.error_s = -error / VOICE_RATE_HZ  # ahead in the voice is early
         speed = (1.0 + self._tracker.rate_error) * (1.0 - error / VOICE_RATE_HZ / _PULL_S)
@@ -230,12 +234,18 @@ class Playout:
         window = self._window
         window[0] += 1
         self._silent_blocks += 1
-        if short > 0 and self._silent_blocks <= _FLOWING_BLOCKS:
-            window[1] += 1
+        if self._num_odd == 0 and self._silent_blocks <= _FLOWING_BLOCKS:
+            window[1] += short > 0
             window[3] = max(window[3], short)
         if window[0] < _WINDOW_BLOCKS:
             return
-        if window[1] >= _STARVED_BLOCKS and window[2] >= _WINDOW_PUSHES:
+        self._window = [0, 0, 0, -_CAPACITY]
+        if window[2] < _WINDOW_PUSHES:
+            return
+        starved = window[1] >= _STARVED_BLOCKS
+        self._calm = 0 if window[1] else self._calm + 1
+        if starved or (self._late_ns and self._calm >= _CALM_WINDOWS):
+            # As late as it must be and no later; never before it is due.
             late_s = self.late_s + (window[3] + _SPARE) / VOICE_RATE_HZ
-            self._late_ns = round(min(_MOST_LATE_S, late_s) * _NS_PER_S)
-        self._window = [0, 0, 0, 0]
+            self._late_ns = round(min(_MOST_LATE_S, max(0.0, late_s)) * _NS_PER_S)
+            self._calm = 0

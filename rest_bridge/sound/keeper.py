@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -9,6 +10,7 @@ from rest_bridge.errors import RestBridgeError
 
 _POLL_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 8.0
+_SLEPT_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -55,12 +57,17 @@ class DeviceKeeper:
             self._thread.join()
 
     def _run(self) -> None:
+        looked_s = time.monotonic()
         while not self._stop.wait(self._poll_s):
-            if not self._is_alive():
+            slept = time.monotonic() - looked_s > self._poll_s + _SLEPT_S
+            looked_s = time.monotonic()
+            # After a sleep of the computer the device has had no time to call back yet.
+            if not slept and not self._is_alive():
                 self.num_losses += 1
                 self.lost = True
                 _log.warning("%s is gone; %s until it is back.", self._what, self._meanwhile)
                 self._wait_for_return()
+                looked_s = time.monotonic()
 
     def _wait_for_return(self) -> None:
         # Reading the device list anew interrupts every other stream, so the first attempt does

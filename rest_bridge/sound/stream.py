@@ -54,7 +54,6 @@ class DeviceStream:
         self._stream: Any = None
         self._keeper: DeviceKeeper | None = None
         self._watch: PulseWatch | None = None
-        self._taken_away = False
         self._last_ns = 0
         self.name = ""
 
@@ -129,7 +128,6 @@ class DeviceStream:
     def _follow(self, server: PulseServer) -> None:
         """Give a stream up whose device has gone, before the server moves it to another one."""
         there = any(device.name == self.name for device in (*server.sinks, *server.sources))
-        self._taken_away = not there
         if not there:
             portaudio.close_stream(self._stream)
 
@@ -141,6 +139,4 @@ class DeviceStream:
         portaudio.close_stream(self._stream)
         if refresh:
             portaudio.refresh(self._sounddevice)
-        if self._taken_away and self._watch is not None:
-            raise self._error(f"{self._title} {self.name!r} is not there.")
         self._start(self._find())

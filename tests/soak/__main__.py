@@ -13,6 +13,7 @@ def main() -> int:
     live = kinds.add_parser("live", help="thirty minutes with real devices that fail")
     live.add_argument("--minutes", type=float, default=30.0)
     live.add_argument("--face", action="store_true", help="the real generator, not a flash")
+    live.add_argument("--only", default="", help="this fault only, a part of its name")
     given = parser.parse_args()
     if given.kind == "hours":
         from tests.soak import hours as soak_hours
@@ -20,7 +21,7 @@ def main() -> int:
         return soak_hours.main(given.hours)
     from tests.soak import live as soak_live
 
-    return soak_live.main(given.minutes, face=given.face)
+    return soak_live.main(given.minutes, face=given.face, only=given.only)
 
 
 if __name__ == "__main__":

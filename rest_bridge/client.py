@@ -30,6 +30,7 @@ from rest_bridge.sinks.messages import (
     VOICE_TOPIC,
     EventMessage,
     FrameMessage,
+    Message,
     PixelFormat,
     ReplyMessage,
     RequestMessage,
@@ -40,6 +41,10 @@ from rest_bridge.sinks.wire import MAX_HEADER_BYTES, PREFIX_BYTES, decode, encod
 
 _QUEUE_MESSAGES: Final = 500
 """Voice, rig and events that wait for the reader: 20 s."""
+_OLD_NS: Final = 80_000_000
+_PATIENCE: Final = 8
+_PATIENCE_MS: Final = 5
+_MOST_AT_ONCE: Final = 64
 _WAKE_ADDRESS: Final = "inproc://stop"
 
 _log = logging.getLogger(__name__)
@@ -99,6 +104,8 @@ class BridgeClient:
         self._rig: queue.Queue[RigMessage] = queue.Queue(_QUEUE_MESSAGES)
         self._events: queue.Queue[EventMessage] = queue.Queue(_QUEUE_MESSAGES)
         self._last_sequence: tuple[str, int, int] | None = None
+        self._clock_stream = ""
+        self._least_age_ns = 0
         self.num_frames = 0
         self.num_lost = 0
         """Frames that the daemon made and that never arrived (gaps in the sequence)."""
@@ -261,21 +268,51 @@ class BridgeClient:
             poller.register(socket, zmq.POLLIN)
         while wake not in (ready := dict(poller.poll())):
             for socket in ready:
-                try:
-                    self._sort(socket.recv())
-                except WireError as error:
-                    self.num_refused += 1
-                    if self.num_refused == 1:
-                        _log.warning("%s", error)
+                self._drain(socket)
         for socket in (*sockets, wake):
             socket.close(0)
 
-    def _sort(self, data: bytes) -> None:
-        message = decode(data)
+    def _drain(self, socket: "zmq.Socket[bytes]") -> None:
+        """Take all that is there.
+
+        Where the newest frame is old, more are on their way: this process slept while ZeroMQ and
+        the kernel kept frames for it. They are waited for, so that nobody is shown the past.
+        """
+        frames: list[FrameMessage] = []
+        patience = _PATIENCE
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                data = socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                if not frames or patience == 0 or not self._is_old(frames[-1]):
+                    break
+                patience -= 1
+                socket.poll(_PATIENCE_MS)
+                continue
+            try:
+                message = decode(data)
+                if isinstance(message, FrameMessage):
+                    self._count(message)
+                    frames.append(message)
+                else:
+                    self._sort(message)
+            except WireError as error:
+                self.num_refused += 1
+                if self.num_refused == 1:
+                    _log.warning("%s", error)
+        if frames:
+            self._frame.put(frames[-1])
+
+    def _is_old(self, frame: FrameMessage) -> bool:
+        """Say whether a frame was long on its way; the quickest one so far sets the clocks."""
+        age_ns = time.monotonic_ns() - frame.stamp.published_ns
+        if frame.stamp.stream_id != self._clock_stream:
+            self._clock_stream, self._least_age_ns = frame.stamp.stream_id, age_ns
+        self._least_age_ns = min(self._least_age_ns, age_ns)
+        return age_ns - self._least_age_ns > _OLD_NS
+
+    def _sort(self, message: Message) -> None:
         match message:
-            case FrameMessage():
-                self._count(message)
-                self._frame.put(message)
             case VoiceMessage():
                 self._put(self._voice, message)
             case RigMessage():

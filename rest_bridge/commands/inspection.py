@@ -109,6 +109,10 @@ def devices(json: JsonOption = False) -> None:
 
 
 def bench(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="wire: what publishing frames costs, instead of the generator."),
+    ] = None,
     avatar: AvatarOption = None,
     size: SizeOption = None,
     seconds: Annotated[
@@ -132,6 +136,13 @@ def bench(
     json: JsonOption = False,
 ) -> None:
     """Measure speed, latency, start and memory on this computer: a card, or one line of JSON."""
+    if what is not None:
+        if what != "wire":
+            raise ConfigError(f"There is no bench {what!r}; leave it out, or say wire.")
+        from rest_bridge.commands.wire import bench_wire_command
+
+        bench_wire_command(json=json)
+        return
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"The picture of the latency must end in .svg; this does not: {picture}")
     options = {"avatar.picture": avatar, "output.size": size}

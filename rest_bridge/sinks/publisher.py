@@ -49,7 +49,7 @@ _MAX_INCOMING_BYTES: Final = 2048
 _HELLO_INTERVAL_NS: Final = 1_000_000_000
 _MAX_POSTED: Final = 100
 _MAX_TOPICS: Final = 64
-"""Different subscriptions that are kept in mind; there are eight topics."""
+"""Different subscriptions that are kept in mind of those that are longer than a topic."""
 _BY_NAME_ONLY: Final = frozenset(topic for name, topic in TOPICS.items() if name != "rgba8")
 
 
@@ -345,11 +345,17 @@ class ZeroMqPublisher:
                 break
             if data[:1] == b"\x01":
                 someone_new = True
-                if len(topics) < _MAX_TOPICS:
+                if _concerns_us(data[1:]) and (len(data) <= 5 or len(topics) < _MAX_TOPICS):
                     topics.add(data[1:])
             elif data[:1] == b"\x00":
                 topics.discard(data[1:])
         return someone_new
+
+
+def _concerns_us(subscription: bytes) -> bool:
+    """Whether a subscription asks for anything that there is."""
+    topics = (*TOPICS.values(), EVENT_TOPIC, VOICE_TOPIC, RIG_TOPIC)
+    return any(topic.startswith(subscription[:4]) for topic in topics)
 
 
 def _wanted(topic: bytes, subscriptions: set[bytes]) -> bool:

@@ -412,13 +412,18 @@ def test_events_of_a_frame_carry_its_time_and_posted_ones_come_with_the_next_fra
     }
 
 
-def test_many_foreign_subscriptions_are_forgotten(
+def test_many_foreign_subscriptions_are_forgotten_and_keep_nobody_out(
     publisher: ZeroMqPublisher, subscribe: Subscribers
 ) -> None:
-    socket = subscribe(publisher.frames_endpoint, *(b"%08d" % k for k in range(1000)))
+    foreign = [b"%08d" % k for k in range(300)] + [b"RGBA%08d" % k for k in range(300)]
+    socket = subscribe(publisher.frames_endpoint, *foreign)
     deadline = time.monotonic() + 5.0
     while len(publisher._frame_topics) < 64 and time.monotonic() < deadline:
         publisher.send(make_frame(0))
     publisher.send(make_frame(1))
     assert len(publisher._frame_topics) == 64
     assert not socket.poll(20)
+    honest = subscribe(publisher.frames_endpoint, b"BGRA")
+    wait_for_topics(publisher, frames={b"BGRA"})
+    publisher.send(make_frame(2))
+    assert receive(honest, 1)

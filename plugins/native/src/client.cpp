@@ -161,7 +161,10 @@ void Client::Drain(void *socket) {
     }
     packets.push_back(std::move(packet));
   }
-  for (PacketPtr &packet : packets) Sort(std::move(packet));
+  const size_t count = packets.size();
+  for (size_t index = 0; index < count; ++index) {
+    Sort(std::move(packets[index]), index + 1 == count);
+  }
 }
 
 // The clocks may be those of two computers: the quickest message so far says how they differ.
@@ -176,7 +179,7 @@ bool Client::IsOld(const Message &message) {
   return age_ns - least_age_ns_ > kOldNs;
 }
 
-void Client::Sort(PacketPtr packet) {
+void Client::Sort(PacketPtr packet, bool last) {
   const Message &message = packet->message;
   if (message.topic != Topic::kRequest && message.topic != Topic::kReply) NoteStream(message);
   switch (message.topic) {
@@ -192,7 +195,7 @@ void Client::Sort(PacketPtr packet) {
         status_.height_px = message.height;
         CopyName(message.tier, status_.tier);
       }
-      frames.Put(std::move(packet));
+      frames.Put(std::move(packet), last);
       return;
     }
     case Topic::kRig:

@@ -77,7 +77,7 @@ class Client {
   void Receive();
   void Drain(void *socket);
   bool IsOld(const Message &message);
-  void Sort(PacketPtr packet);
+  void Sort(PacketPtr packet, bool last);
   void NoteStream(const Message &message);
   void NoteHello(const Message &message);
 

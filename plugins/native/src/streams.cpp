@@ -5,12 +5,12 @@
 
 namespace rb {
 
-void History::Put(PacketPtr packet) {
+void History::Put(PacketPtr packet, bool fresh) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     packets_.push_back(std::move(packet));
     if (packets_.size() > capacity_) packets_.pop_front();
-    fresh_ = true;
+    fresh_ = fresh_ || fresh;
   }
   changed_.notify_all();
 }

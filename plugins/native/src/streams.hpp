@@ -43,7 +43,8 @@ class History {
  public:
   explicit History(size_t capacity) : capacity_(capacity) {}
 
-  void Put(PacketPtr packet);
+  // With `fresh` false it can be had by time only: a newer one follows at once.
+  void Put(PacketPtr packet, bool fresh = true);
   void Clear();  // a new epoch or stream: what is older is void
   // The newest one if it was not fetched; waits for one if `timeout` is not zero.
   PacketPtr Latest(std::chrono::milliseconds timeout);

@@ -49,3 +49,24 @@ def test_flow_leads_back_to_the_reference(head: PhotoHead) -> None:
         near = frame.flow[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 2)
         back = frame.landmarks[index] + np.median(near, 0) / 2
         np.testing.assert_allclose(back, first.landmarks[index], atol=1.5)
+
+
+def test_the_eyes_follow_the_gaze(head: PhotoHead) -> None:
+    first = head.render(head.rig)
+
+    def iris_moved(**looks: float) -> np.ndarray:
+        rig = head.rig.copy()
+        for name, value in looks.items():
+            rig[RIG_INDEX[name]] = value
+        frame = head.render(rig, reference=first.geometry)
+        assert frame.flow is not None
+        ways = []
+        for ring in (slice(36, 42), slice(42, 48)):
+            x, y = (first.landmarks[ring].mean(0) * 2).astype(int)
+            ways.append(np.median(frame.flow[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 2), 0))
+        return -np.mean(ways, 0)  # the flow leads back
+
+    assert iris_moved(eyeLookOutLeft=0.8, eyeLookInRight=0.8)[0] > 0.5
+    assert iris_moved(eyeLookInLeft=0.8, eyeLookOutRight=0.8)[0] < -0.5
+    assert iris_moved(eyeLookUpLeft=0.8, eyeLookUpRight=0.8)[1] < -0.2
+    assert iris_moved(eyeLookDownLeft=0.8, eyeLookDownRight=0.8)[1] > 0.2

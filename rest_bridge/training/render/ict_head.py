@@ -36,6 +36,8 @@ _MATERIAL_CODES: Final = {
     "M_ScleraLeft": SCLERA, "M_ScleraRight": SCLERA,
 }  # fmt: skip
 CAMERA_DEPTH: Final = 200.0
+_LOOK_ASIDE, _LOOK_UP, _LOOK_DOWN = 30.0, 15.0, 20.0
+"""Degrees of a full weight, as far as MakeHuman's eyes go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,20 @@ def _eyeballs() -> tuple[Array, Array]:
     return balls[left], balls[~left]
 
 
+def _look(expressed: Array, ball: Array, rig: Array, side: str) -> None:
+    """Turn an eyeball, in place: the shapes move its lids only."""
+
+    def value(way: str) -> float:
+        return float(rig[RIG_INDEX[f"eyeLook{way}{side}"]])
+
+    outwards = value("Out") - value("In")
+    aside = outwards if side == "Left" else -outwards  # the person's left is the picture's right
+    down = _LOOK_DOWN * value("Down") - _LOOK_UP * value("Up")
+    middle = expressed[ball].mean(0)
+    turned = (expressed[ball] - middle) @ rotation(_LOOK_ASIDE * aside, down, 0.0).T
+    expressed[ball] = middle + turned
+
+
 class FittedHead:
     """A head fitted to one picture's landmarks, projected into that picture in any state."""
 
@@ -271,8 +287,9 @@ class FittedHead:
         expressed[inner, 0] = middle[0] + (expressed[inner, 0] - middle[0]) * 0.9
         expressed[inner, 2] -= 0.25
         # The residual leaves some eyeballs in front of their lids.
-        for name, ball in zip(("eyeBlinkRight", "eyeBlinkLeft"), _eyeballs(), strict=True):
-            expressed[ball, 2] -= 0.3 * rig[RIG_INDEX[name]]
+        for side, ball in zip(("Right", "Left"), _eyeballs(), strict=True):
+            expressed[ball, 2] -= 0.3 * rig[RIG_INDEX[f"eyeBlink{side}"]]
+            _look(expressed, ball, rig, side)
         # The head turns from the picture's own pose to the rig's; the shoulders keep theirs.
         own = rotation(*self.rig[:3])
         relative = fit.turn.T @ (rotation(*rig[:3]) @ own.T) @ fit.turn

@@ -295,7 +295,7 @@ class LiveFeed:
         return end_ns
 
     def _settled(self, samples: FloatArray, now_ns: int) -> FloatArray:
-        """A while after a gap, when it is known where its end was, put the samples there at once."""
+        """A while after a gap, when its end is known well, put the samples there at once."""
         if not self._gap_ns or now_ns - self._gap_ns < _SETTLE_NS:
             return samples
         self._gap_ns = 0

@@ -111,7 +111,10 @@ def devices(json: JsonOption = False) -> None:
 def bench(
     what: Annotated[
         str | None,
-        typer.Argument(help="wire: what publishing frames costs, instead of the generator."),
+        typer.Argument(
+            help="Instead of the generator: wire, what publishing frames costs; speech, how soon a "
+            "running daemon speaks and falls silent."
+        ),
     ] = None,
     avatar: AvatarOption = None,
     size: SizeOption = None,
@@ -137,11 +140,15 @@ def bench(
 ) -> None:
     """Measure speed, latency, start and memory on this computer: a card, or one line of JSON."""
     if what is not None:
-        if what != "wire":
-            raise ConfigError(f"There is no bench {what!r}; leave it out, or say wire.")
-        from rest_bridge.commands.wire import bench_wire_command
+        from rest_bridge.commands import wire
 
-        bench_wire_command(json=json)
+        match what:
+            case "wire":
+                wire.bench_wire_command(json=json)
+            case "speech":
+                wire.bench_speech_command(configure(config, settings, {}).config, json=json)
+            case _:
+                raise ConfigError(f"There is no bench {what!r}; say wire or speech, or nothing.")
         return
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"The picture of the latency must end in .svg; this does not: {picture}")

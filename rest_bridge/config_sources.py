@@ -146,7 +146,8 @@ def nearest_key(key: str) -> str:
     def likeness(known: str) -> float:
         whole = SequenceMatcher(None, key, known).ratio()
         last = SequenceMatcher(None, key.rpartition(".")[2], known.rpartition(".")[2]).ratio()
-        return max(whole, 0.9 * last)
+        same_letters = sorted(key) == sorted(known)  # typed in another order: flie, file
+        return max(whole, 0.9 * last) + 0.1 * same_letters
 
     return max(key_names(), key=likeness)
 

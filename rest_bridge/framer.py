@@ -13,6 +13,7 @@ from rest_bridge.features.activity import SpeechGate
 from rest_bridge.generator.visemes import VisemeReader
 from rest_bridge.handoff import SampleRing
 from rest_bridge.metrics import Metrics
+from rest_bridge.rig import RIG_NAMES
 from rest_bridge.stages import Stages
 from rest_bridge.types import (
     VOICE_RATE_HZ,
@@ -27,6 +28,7 @@ from rest_bridge.types import (
     VoiceChunk,
 )
 
+_JAW_OPEN: Final = RIG_NAMES.index("jawOpen")
 _HELD_SAMPLES: Final = 4 * VOICE_RATE_HZ
 
 
@@ -116,7 +118,9 @@ class Framer:
         index, count = self.num_frames, self._samples
         pts_ns = index * NS_PER_S // self._fps
         voice = self._voice.peek(index * count, count)
-        level, speaking, self._gate_state = self._gate.step(voice, 1 / self._fps, self._gate_state)
+        level, speaking, self._gate_state = self._gate.step(
+            voice, 1 / self._fps, self._gate_state, opening=float(rig[_JAW_OPEN])
+        )
         activity: StreamActivity = "speaking" if speaking else "idle"
         self._activity = activity
         if picture is None:

@@ -1,7 +1,9 @@
-"""Is somebody speaking? A small gate on the level of each frame's voice.
+"""Is somebody speaking? A small gate on the level of each frame's voice, and on the lips.
 
 It labels the stream (`idle`, `speaking`) for status, events and subscribers; it does not steer the
 lips. A noise floor that falls fast and rises slowly makes it independent of the microphone's gain.
+Music and typing are loud as well, but the generator, which was trained on both, hardly opens the
+mouth to them: only a voice that moves the lips is speech.
 """
 
 from typing import Final
@@ -16,6 +18,10 @@ _QUIETEST_DB: Final = -75.0
 _FLOOR_RISE_DB_PER_S: Final = 1.5
 _HOLD_S: Final = 0.4
 """Pauses between words are shorter; the label does not flicker."""
+_LEAST_OPEN: Final = 0.15
+"""Of `jawOpen`. Measured with the shipped model: 95 of 100 frames of music are below 0.02 to 0.12,
+of typing below 0.03; of speech the mean is 0.18."""
+_OPEN_HOLD_S: Final = 0.6
 
 
 class SpeechGate:
@@ -23,10 +29,14 @@ class SpeechGate:
 
     def initial_state(self) -> dict[str, Array]:
         """Return the state before the first frame."""
-        return {"gate.floor_db": np.array(_LEAST_DB - _MARGIN_DB), "gate.hold_s": np.zeros(())}
+        return {
+            "gate.floor_db": np.array(_LEAST_DB - _MARGIN_DB),
+            "gate.hold_s": np.zeros(()),
+            "gate.open_s": np.zeros(()),
+        }
 
     def step(
-        self, voice: FloatArray, duration_s: float, state: State
+        self, voice: FloatArray, duration_s: float, state: State, *, opening: float = 1.0
     ) -> tuple[float, bool, dict[str, Array]]:
         """Judge one frame's voice.
 
@@ -34,10 +44,12 @@ class SpeechGate:
             voice: float32 [S], -1..1.
             duration_s: how long it lasts.
             state: from `initial_state` or the previous call.
+            opening: how far the mouth is open in the frame, 0..1.
 
         Returns:
             level: root mean square, 0..1.
-            speaking: True while the level is above the noise floor, and 0.4 s longer.
+            speaking: True while the level is above the noise floor, and 0.4 s longer, if the mouth
+                has opened to it.
             state: to pass with the next frame.
         """
         level = float(np.sqrt(np.mean(np.square(voice, dtype=np.float64)))) if len(voice) else 0.0
@@ -47,5 +59,12 @@ class SpeechGate:
         rise_db = _FLOOR_RISE_DB_PER_S * duration_s
         floor_db = min(level_db, floor_db + rise_db)
         hold_s = _HOLD_S if loud else max(0.0, hold_s - duration_s)
-        state = {"gate.floor_db": np.array(floor_db), "gate.hold_s": np.array(hold_s)}
-        return level, loud or hold_s > 0, state
+        open_s = max(0.0, float(state["gate.open_s"]) - duration_s)
+        if opening > _LEAST_OPEN:
+            open_s = _OPEN_HOLD_S
+        state = {
+            "gate.floor_db": np.array(floor_db),
+            "gate.hold_s": np.array(hold_s),
+            "gate.open_s": np.array(open_s),
+        }
+        return level, (loud or hold_s > 0) and open_s > 0, state

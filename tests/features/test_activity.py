@@ -40,3 +40,16 @@ def test_steady_noise_becomes_idle():
 def test_short_pauses_do_not_flicker():
     word, pause = noise(0.05, 0.4), noise(1e-4, 0.2)
     assert all(labels(np.concatenate([word, pause, word, pause, word])))
+
+
+def test_loud_sounds_that_do_not_open_the_mouth_are_no_speech():
+    gate = SpeechGate()
+    state = gate.initial_state()
+    marks = []
+    for frame in noise(0.05, 3).reshape(-1, 1920):
+        opening = 0.3 if 25 <= len(marks) < 50 else 0.1
+        _, speaking, state = gate.step(frame, 0.04, state, opening=opening)
+        marks.append(speaking)
+    assert not any(marks[:25])
+    assert all(marks[25:50])
+    assert not any(marks[66:])  # 0.6 s after the mouth was open last

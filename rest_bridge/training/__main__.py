@@ -50,7 +50,8 @@ def _run(options: argparse.Namespace) -> int:
     elif options.stage == "blend":
         from rest_bridge.training.blend import blend
 
-        blend(options.first, options.second, options.share, options.out)
+        given = (options.first, options.second, options.share, options.out)
+        blend(*given, settle=options.settle_emotions)
     elif options.stage in ("compare", "ablate"):
         _try_variants(options)
     elif options.stage == "export-motion":
@@ -91,7 +92,8 @@ def _try_variants(options: argparse.Namespace) -> None:
     if options.steps:
         data["sessions"] = stages.load_sessions(Path(settings.data))
     if options.stage == "compare":
-        print(comparison.compare(settings, options.checkpoint, out, steps=options.steps, **data))
+        given = (settings, options.checkpoint, out)
+        print(comparison.compare(*given, steps=options.steps, warm=options.warm, **data))
         return
     rows = ablation.sampled(options.checkpoint, held_out)
     table = trials.markdown_table("when sampling", rows)
@@ -140,6 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument("--second", type=Path, required=True, help="fine-tuned from it")
     stage.add_argument("--share", type=float, default=0.4, help="of the second, 0..1")
     stage.add_argument("--out", type=Path, required=True)
+    stage.add_argument("--settle-emotions", action="store_true",
+                       help="show the emotions' shapes instead of what was learnt of them")  # fmt: skip
     for name, what, given, steps in (
         ("compare", "the open choices, at equal budget", "whose SpeechAE is used, frozen", 300),
         ("ablate", "what each part brings", "the student to take apart", 0),
@@ -150,6 +154,8 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--checkpoint", type=Path, required=True, help=given)
         stage.add_argument("--steps", type=int, default=steps,
                            help="of training each variant (ablate: 0 for none)")  # fmt: skip
+        if name == "compare":
+            stage.add_argument("--warm", action="store_true", help="start from its DiT too")
         stage.add_argument("--every", type=int, default=1, help="take each N-th held-out clip")
     for name, what in (("export-motion", "write a package part"), ("evaluate-motion", "tables")):
         stage = stages.add_parser(name, help=what)

@@ -19,11 +19,12 @@ from rest_bridge.training.checkpoint import (
     load_weights,
     save_checkpoint,
 )
+from rest_bridge.training.emotion_shapes import borrow_wishes, settle_emotions
 from rest_bridge.training.motion_learner import begin_emotions
 from rest_bridge.training.motion_models import averaged_models
 
 
-def blend(first: Path, second: Path, share: float, out: Path) -> None:
+def blend(first: Path, second: Path, share: float, out: Path, *, settle: bool = False) -> None:
     """Write the weighted mean of two checkpoints' averaged weights.
 
     Args:
@@ -31,6 +32,7 @@ def blend(first: Path, second: Path, share: float, out: Path) -> None:
         second: fine-tuned from it (or from what it came from).
         share: of the second, 0..1.
         out: checkpoint to write.
+        settle: give it the emotions' shapes by `emotion_shapes`, instead of what it learnt of them.
 
     Raises:
         CheckpointError: one is missing, damaged, holds no DiT, or the sizes differ.
@@ -49,6 +51,10 @@ def blend(first: Path, second: Path, share: float, out: Path) -> None:
     for prefix, module in (("encoder.", encoder), ("dit.", dit)):
         part = {k[len(prefix) :]: v for k, v in mixed.items() if k.startswith(prefix)}
         load_weights(module, part, out)
+    if settle:
+        borrow_wishes(dit)
+        settle_emotions(dit)
+        mixed |= _named("dit.", dit)
     content = {
         "ema": mixed, "dit_config": dit.config.to_dict(), "step": int(saved["step"]),
         "blend": {"first": first.name, "second": second.name, "share": share},

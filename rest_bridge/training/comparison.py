@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rest_bridge.model.dit_block import CHOICES
 from rest_bridge.training import stages, trials
-from rest_bridge.training.checkpoint import load_checkpoint, load_weights
+from rest_bridge.training.checkpoint import Ema, load_checkpoint, load_weights
 from rest_bridge.training.loop import Loop
 from rest_bridge.training.motion_learner import StudentLearner
 from rest_bridge.training.settings import TrainSettings
@@ -40,6 +40,7 @@ def compare(
     steps: int,
     held_out: list[Session],
     sessions: list[Session],
+    warm: bool = False,
 ) -> str:
     """Train and judge every variant.
 
@@ -50,6 +51,8 @@ def compare(
         steps: of each variant.
         held_out: validation sessions.
         sessions: training sessions.
+        warm: start from the checkpoint's DiT too, as a student starts from its teacher; with few
+            steps that favours the choices which that DiT was trained with.
 
     Returns:
         The table in Markdown, also written to OUT/compare.md; with the variants so far if somebody
@@ -62,6 +65,9 @@ def compare(
             settings, model=dataclasses.replace(settings.model, **changes)
         )
         loop = _loop(changed, speech, out / name.replace(" = ", "-"), steps, sessions)
+        if warm and not loop.step:
+            load_weights(loop.learner.module, load_checkpoint(speech)["ema"], speech)
+            loop.ema = Ema(loop.learner.module, loop.settings.ema)
         if not loop.run():
             break
         step_ms = 1000 * loop.trained_s / max(loop.step, 1)

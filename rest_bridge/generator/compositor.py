@@ -376,7 +376,7 @@ def _plate(avatar: Avatar, size_px: int) -> ByteArray:
     # Twice through the same steps as a frame at rest, so that both have the same sharpness.
     scale = 2 if native >= 1.2 * size_px and size_px <= 768 else 1
     plate = _scaled(whole, FULL_BOX, scale * size_px).pixels
-    return cv2.resize(plate, (size_px, size_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(plate, (size_px,) * 2, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _over(frame: ByteArray, plate: ByteArray) -> ByteArray:

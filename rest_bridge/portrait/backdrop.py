@@ -87,7 +87,9 @@ def _guess(
     away = cv2.distanceTransform((~head).astype(np.uint8), cv2.DIST_L2, 5) / cells / eye_distance
     outline = np.concatenate([landmarks[:17], landmarks[17:27] - 0.55 * eye_distance * down])
     face = np.zeros((cells, cells), np.uint8)
-    cv2.fillConvexPoly(face, cv2.convexHull(np.float32(outline * cells)).astype(np.int32), 1)
+    cv2.fillConvexPoly(
+        face, cv2.convexHull((outline * cells).astype(np.float32)).astype(np.int32), 1
+    )
     core = cv2.erode(head.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2)
 
     labels = np.full((cells, cells), cv2.GC_PR_BGD, np.uint8)
@@ -108,7 +110,7 @@ def _grab(picture: ByteArray, labels: Array) -> Array:
         return np.ones(labels.shape, bool)
     cv2.setRNGSeed(0)  # its colour clusters start by chance; equal pictures give equal avatars
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(lab, labels, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(lab, labels, (0, 0, 1, 1), *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
     person = (labels & 1).astype(np.uint8)
     person = cv2.morphologyEx(person, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, parts, stats, _ = cv2.connectedComponentsWithStats(person, connectivity=4)
@@ -173,7 +175,7 @@ def _separate(picture: ByteArray, matte: Array, eye_distance: float) -> Backdrop
     busy = _texture(colour, hidden == 0, eye_distance)
     if busy < 1:
         loose = _loose_hair(colour, outline, eye_distance)
-        hidden |= cv2.dilate(loose, np.ones((3, 3), np.uint8))
+        hidden = np.maximum(hidden, cv2.dilate(loose, np.ones((3, 3), np.uint8)))
     behind = _behind(colour, hidden == 0, busy, eye_distance)
     # A thin rim goes with the person: what the matte missed of the hair must not stay behind.
     depth = cv2.distanceTransform(np.pad(hidden, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
@@ -232,7 +234,7 @@ def _behind(colour: Array, free: Array, busy: float, eye_distance: float) -> Arr
     # Next to the known background only the smooth fill meets it everywhere without a step.
     inside = cv2.distanceTransform((~free).astype(np.uint8), cv2.DIST_L2, 5)
     near = near * np.clip(inside / (_MEETS * eye_distance * canvas_px), 0, 1)
-    share = cv2.GaussianBlur(seen * near, (0, 0), sigma)
+    share = cv2.GaussianBlur((seen * near).astype(np.float32), (0, 0), sigma)
     share = busy * np.minimum(share, seen)[..., None]
     filled = mirror * share + smooth * (1 - share)
     return np.where(free[..., None], colour, filled)

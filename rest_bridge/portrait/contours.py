@@ -178,7 +178,10 @@ def _tightened(
     bow = np.stack([(1 - at**2) * at**k for k in range(3)], 1)
     powers = np.stack([(1 - s**2) * s**k for k in range(3)])
     curves = [np.linalg.lstsq(bow, found[:, k], rcond=None)[0] @ powers for k in (1, 2)]
-    new_upper, new_lower = (curve.astype(np.float32) for curve in curves)
+    # Dark lips look open at their corners: no opening is fuller there than a parabola.
+    middle, half = (curves[0] + curves[1]) / 2, np.maximum(curves[1] - curves[0], 0) / 2
+    half = np.minimum(half, 1.1 * float(np.median(half[10:-10])) * (1 - s**2))
+    new_upper, new_lower = (middle - half).astype(np.float32), (middle + half).astype(np.float32)
     return np.maximum(new_upper, upper - reach), np.minimum(new_lower, lower + reach)
 
 

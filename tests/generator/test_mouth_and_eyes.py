@@ -4,6 +4,7 @@ The mouth's inside is painted in colours that no portrait has, so that a single 
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ FACES = ("maya", "idris", "vera", "luna")
 
 
 @pytest.fixture(scope="module")
-def package(package_path) -> ModelPackage:
+def package(package_path: Path) -> ModelPackage:
     return ModelPackage.load(package_path, verify=False)
 
 

@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument("--share", type=float, default=0.4, help="of the second, 0..1")
     stage.add_argument("--out", type=Path, required=True)
     stage.add_argument("--settle-emotions", action="store_true",
-                       help="show the emotions' shapes instead of what was learnt of them")  # fmt: skip
+                       help="show the shapes of expressions.py, not what was learnt")  # fmt: skip
     for name, what, given, steps in (
         ("compare", "the open choices, at equal budget", "whose SpeechAE is used, frozen", 300),
         ("ablate", "what each part brings", "the student to take apart", 0),

@@ -36,7 +36,7 @@ from rest_bridge.sinks.recorder import Recorder
 from rest_bridge.sinks.voice_output import VoiceOutput
 from rest_bridge.sound import cable
 from rest_bridge.types import Frame, FrameFormat
-from tests.soak.gauge import Held, held
+from tests.soak.gauge import Held, held, ours
 from tests.support.pulse import PulseAudio, running_pulse, tone
 
 SIZE_PX = 128
@@ -296,7 +296,7 @@ class Run:
         self, before: Held, snapshot: Any, elapsed_s: float, hangs: bool, took_s: float
     ) -> dict[str, Any]:
         deadline_s = time.monotonic() + 8.0  # a device that is just being opened takes a moment
-        while threading.active_count() > before.num_threads and time.monotonic() < deadline_s:
+        while len(ours()) > before.num_threads and time.monotonic() < deadline_s:
             time.sleep(0.1)
         after = held()
         gauge = self.gauge
@@ -315,7 +315,7 @@ class Run:
         if max(fds[-third:]) > max(fds[:third]) + 12:
             problems.append(f"file descriptors grew from {max(fds[:third])} to {max(fds[-third:])}")
         if hangs or after.num_threads > before.num_threads:
-            names = [t.name for t in threading.enumerate()]
+            names = [t.name for t in ours()]
             problems.append(f"threads were left: {names}")
         if after.num_children > before.num_children:
             problems.append("processes were left")

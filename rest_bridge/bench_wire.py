@@ -12,7 +12,7 @@ import multiprocessing.connection
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast
@@ -161,7 +161,7 @@ def _subscribe(endpoint: str, count: int, pipe: Connection) -> None:
 
 
 @contextmanager
-def _subscribers(endpoint: str, count: int) -> Iterator[Callable[[], list[int]]]:
+def _subscribers(endpoint: str, count: int) -> Generator[Callable[[], list[int]]]:
     """Run subscribers; yields what fetches the delays since the last call, in ns."""
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_subscribe, args=(endpoint, count, theirs), daemon=True)

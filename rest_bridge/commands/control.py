@@ -231,6 +231,28 @@ def pause(
     say(ask("pause", body, endpoint=endpoint, config=config), json=json)
 
 
+@app.command()
+def flush(
+    utterances: Annotated[
+        list[str] | None, typer.Argument(help="Names of pushed lines; all if left out.")
+    ] = None,
+    endpoint: EndpointOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Interrupt pushed speech: voice and face stop within two frames."""
+    body = {"utterances": utterances} if utterances else {}
+    say(ask("flush", body, endpoint=endpoint, config=config), json=json)
+
+
+@app.command()
+def speech(
+    endpoint: EndpointOption = None, config: ConfigOption = None, json: JsonOption = False
+) -> None:
+    """Say what of pushed speech waits."""
+    say(ask("speech", endpoint=endpoint, config=config), json=json)
+
+
 @app.command("push-to-talk")
 def push_to_talk(
     state: OnOff = "on",

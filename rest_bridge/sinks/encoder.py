@@ -104,7 +104,10 @@ class HelperThread(Generic[Item]):
         self._inbox.put(item)
 
     def take(self) -> list[bytes]:
-        """Return the messages made since the last call, oldest first.
+        """Hand over what was made.
+
+        Returns:
+            The messages made since the last call, oldest first.
 
         Raises:
             SinkError: an item could not be encoded.

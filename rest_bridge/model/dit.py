@@ -12,38 +12,17 @@ Shape letters: B batch, T latent frames of a chunk, W window (frames of the Cont
 a latent frame, N = T P tokens, H heads, L blocks, D width, C conditions.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from rest_bridge.model.attention import attend
+from rest_bridge.model.cache import UNWRITTEN, Cache
 from rest_bridge.model.clip_mask import clip_mask
 from rest_bridge.model.dit_block import DitBlock, DitConfig
 from rest_bridge.model.layers import RmsNorm, TimeEmbedding
 
 LEAST_T = 0.05
 """Velocity is (x_t - x_0) / t; below this t the division is limited."""
-UNWRITTEN = -(10**12)
-"""Position of a row of the Context-Cache that holds nothing."""
-
-
-class Cache(NamedTuple):
-    """ID-Sink and Context-Cache: all that the DiT remembers.
-
-    Attributes:
-        sink_keys, sink_values: [B, L, H, P, D], of the reference, computed once.
-        keys, values: [B, L, H, W P, D], un-rotated, oldest first.
-        position: int64 [W], latent index of each remembered frame; `UNWRITTEN` where there is none.
-        sink_known: bool [B], False where the reference was dropped (training).
-    """
-
-    sink_keys: Tensor
-    sink_values: Tensor
-    keys: Tensor
-    values: Tensor
-    position: Tensor
-    sink_known: Tensor
 
 
 class StreamingDit(nn.Module):

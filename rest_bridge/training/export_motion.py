@@ -22,7 +22,9 @@ from rest_bridge.generator.conditions import CONDITION_NAMES
 from rest_bridge.inference.session import Session
 from rest_bridge.inference.state import ArraySpec, StateSpec
 from rest_bridge.model.audio_encoder import NUM_TOKENS, SpeechEncoder
-from rest_bridge.model.dit import UNWRITTEN, Cache, DitConfig, StreamingDit
+from rest_bridge.model.cache import UNWRITTEN, Cache
+from rest_bridge.model.dit import StreamingDit
+from rest_bridge.model.dit_block import DitConfig
 from rest_bridge.training.checkpoint import load_checkpoint
 from rest_bridge.training.motion_models import averaged_models
 from rest_bridge.training.package_writer import npz_bytes, write_package_part

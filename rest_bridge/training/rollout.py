@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from rest_bridge.generator.sampler import euler_step, schedule
-from rest_bridge.model.dit import Cache, StreamingDit
+from rest_bridge.model.cache import Cache
+from rest_bridge.model.dit import StreamingDit
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rest_bridge.model.attention import attend, rotate  # noqa: E402
-from rest_bridge.model.dit import LEAST_T, UNWRITTEN, Cache, StreamingDit  # noqa: E402
+from rest_bridge.model.cache import UNWRITTEN, Cache  # noqa: E402
+from rest_bridge.model.dit import LEAST_T, StreamingDit  # noqa: E402
 from rest_bridge.model.dit_block import CHOICES, DitConfig  # noqa: E402
 
 torch.set_num_threads(1)

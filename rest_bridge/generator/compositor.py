@@ -6,7 +6,7 @@ into one pixel of antialiasing at the output's own size.
 Shape letters: S output pixels, H/W pixels or cells of a part, G cells of the coarse flow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,7 +120,7 @@ class Compositor:
         self._mouth_window = _window(*avatar.mouth.upper.shape[1:3])
         self._correction_cells = grid_points(FULL_BOX, CORRECTION_CELLS, CORRECTION_CELLS)
         boxes = [avatar.mouth.box, *(eye.lids.box for eye in self._eyes)]
-        self._parts = _covered_by(boxes, self._correction_cells)
+        self._parts = [_covered_by(box, self._correction_cells) for box in boxes]
         margin = np.minimum(self._correction_cells, 1 - self._correction_cells).min(-1)
         self._margin = smoothstep(0.0, _MARGIN, margin)[..., None]
 
@@ -160,14 +160,19 @@ class Compositor:
     def _beside_parts(self, correction: Array, back: Array) -> Array:
         """Keep a correction off lips, lids and the picture's border.
 
-        On lips and lids only its smooth course is followed: they have exact edges of their own,
-        which a coarse field cannot improve on.
+        Lips and lids only go along as a whole: they have exact edges of their own, which a coarse
+        field cannot improve on, and what it says of the jaw would open the mouth more or less far
+        than every other portrait's.
         """
         places = self._correction_cells + read_field(back, FULL_BOX, self._correction_cells)
-        outside = 1.0 - read_field(self._parts, FULL_BOX, places)[..., None]
+        parts = [read_field(part, FULL_BOX, places)[..., None] for part in self._parts]
+        outside = 1.0 - np.maximum.reduce(parts)
         blurred = cv2.GaussianBlur(correction * outside, (0, 0), _PART_BLUR_CELLS)
         weight = cv2.GaussianBlur(outside, (0, 0), _PART_BLUR_CELLS)
         smooth = blurred / (weight[..., None] + np.float32(1e-3))
+        for part in parts:
+            whole = (smooth * part).sum((0, 1)) / max(float(part.sum()), 1e-3)
+            smooth += (whole - smooth) * part
         return ((correction - smooth) * outside + smooth) * self._margin
 
     def _eye(self, layer: EyeLayer, side: str, pixels: int) -> _Eye:
@@ -312,14 +317,10 @@ def _blend(target: ByteArray, layer: Array, window: Array) -> None:
     target[:] = layer.astype(np.uint8)
 
 
-def _covered_by(boxes: Sequence[Array], places: Array) -> Array:
-    """Return float32 [G, G], 1 inside the ellipses of boxes, 0 well outside of them."""
-    covered = np.zeros(places.shape[:2], np.float32)
-    for box in boxes:
-        away = (places - (box[:2] + box[2:]) / 2) / ((box[2:] - box[:2]) / 2)
-        distance = np.sqrt((away**2).sum(-1))
-        covered = np.maximum(covered, 1 - smoothstep(0.9, 1.25, distance))
-    return covered
+def _covered_by(box: Array, places: Array) -> Array:
+    """Return float32 [G, G], 1 inside the ellipse of a box, 0 well outside of it."""
+    away = (places - (box[:2] + box[2:]) / 2) / ((box[2:] - box[:2]) / 2)
+    return 1 - smoothstep(0.9, 1.25, np.sqrt((away**2).sum(-1)))
 
 
 def _moving(base: Array) -> Array:

@@ -33,7 +33,8 @@ def paint_shut_eye(
     Returns:
         box float32 [4] and picture uint8 [H, W, 4].
     """
-    beside = 0.7 if style == "drawn" else 0.4  # drawn lashes reach far
+    covered = style == "drawn" and not lid_is_bare(picture, lids, light)
+    beside = 0.7 if covered else 0.4  # there the lashes' ends have to go as well
     corners = np.array([[s, t] for s in (-beside, 1 + beside) for t in (
         float(lids.top.min()) - 0.1, float(lids.bottom.max()) + 0.1)], np.float32)  # fmt: skip
     width = float(np.linalg.norm(lids.axes.along))
@@ -50,10 +51,10 @@ def paint_shut_eye(
     eye = _EyePlace(picture, lids, s, t, curve, 1 / (width * canvas_px), places)
     if style != "drawn":
         painted = _skin_lid(eye, light, style)
-    elif lid_is_bare(picture, lids, light):
-        painted = _flat_lid(eye)
-    else:
+    elif covered:
         painted = _filled_lid(eye, light)
+    else:
+        painted = _flat_lid(eye)
     original = sample_picture(picture, places)
     return box, _as_bytes(np.concatenate([painted, original[..., 3:]], -1))
 

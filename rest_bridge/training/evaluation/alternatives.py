@@ -45,6 +45,8 @@ RELEASE: Final = 0.35
 FADE_S: Final = 0.06
 """A viseme table fades from mouth to mouth in this time."""
 _LANGUAGES: Final = ("English", "German", "Spanish", "Mandarin", "Dutch (held out)")
+_TITLE: Final = "Lip gap against the real one within the sentence, correlation"
+_COLOURS: Final = ("#b9b9b9", "#7fa7c9", "#d9683c")
 _NUMBERS: Final = ("r", "sentence", "other", "lag_ms", "closed", "still")
 
 Mouth = Callable[[FloatArray], FloatArray]
@@ -163,12 +165,54 @@ def table(scores: Sequence[Score]) -> str:
     return "\n".join(lines)
 
 
+def plot(scores: Sequence[Score], number: str = "sentence") -> str:
+    """Return means by group and mouth as an SVG picture of bars.
+
+    Args:
+        scores: of all mouths.
+        number: column to show; negative means are drawn as nothing.
+    """
+    groups = list(dict.fromkeys(s.group for s in scores))
+    mouths = list(dict.fromkeys(s.mouth for s in scores))
+    bar, left, width = 13, 190, 420
+    block = bar * len(mouths) + 14
+    height = block * len(groups) + 60
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 60}" height="{height}" '
+        'font-family="sans-serif" font-size="12">',
+        f'<rect width="100%" height="100%" fill="white"/><text x="8" y="18">{_TITLE}</text>',
+    ]
+    for row, group in enumerate(groups):
+        top = 34 + row * block
+        parts.append(f'<text x="8" y="{top + block / 2 - 4:.0f}">{group}</text>')
+        for place, mouth in enumerate(mouths):
+            own = [
+                float(getattr(s, number)) for s in scores if (s.group, s.mouth) == (group, mouth)
+            ]
+            mean = float(np.nanmean(own))
+            y = top + place * bar
+            parts.append(
+                f'<rect x="{left}" y="{y}" width="{max(0.0, mean) * width:.0f}" height="{bar - 2}" '
+                f'fill="{_COLOURS[place]}"/>'
+                f'<text x="{left + 4 + max(0.0, mean) * width:.0f}" y="{y + bar - 3}" '
+                f'font-size="10">{mean:.2f}</text>'
+            )
+    for place, mouth in enumerate(mouths):
+        x = left + place * 150
+        parts.append(
+            f'<rect x="{x}" y="{height - 18}" width="10" height="10" fill="{_COLOURS[place]}"/>'
+            f'<text x="{x + 15}" y="{height - 9}">{mouth}</text>'
+        )
+    return "\n".join([*parts, "</svg>", ""])
+
+
 def main() -> None:
     """Compare the mouths and print the table."""
     parser = argparse.ArgumentParser(description="Our lips beside loudness and recognised phones.")
     parser.add_argument("--assets", type=Path, required=True, help="the data folder")
     parser.add_argument("--package", type=Path, default=None, help="model package (shipped one)")
     parser.add_argument("--work", type=Path, required=True, help="folder for what takes long")
+    parser.add_argument("--plot", type=Path, default=None, help="SVG to write")
     parser.add_argument("--known", type=int, default=12, help="clips of the known talker")
     args = parser.parse_args()
     library = Library(args.assets, args.work)
@@ -191,6 +235,8 @@ def main() -> None:
             scores.append(score(name, made, clip, others))
     scores.sort(key=lambda s: s.group)
     print(table(scores))
+    if args.plot is not None:
+        args.plot.write_text(plot(scores), "utf-8")
     (args.work / "alternatives.json").write_text(json.dumps([vars_of(s) for s in scores], indent=1))
 
 

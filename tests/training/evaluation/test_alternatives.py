@@ -1,4 +1,5 @@
 import math
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from rest_bridge.training.evaluation.alternatives import (
     Score,
     loudness_mouth,
     phone_mouth,
+    plot,
     score,
     table,
     without_lag,
@@ -71,3 +73,10 @@ def test_the_table_averages_clips_and_leaves_out_what_was_not_measured():
     rows = [Score("g", "m", r, r, 0.0, 10, math.nan, 0.1) for r in (0.2, 0.4)]
     last = table(rows).splitlines()[-1]
     assert last == "| g | 2 | m | 0.30 | 0.30 | 0.00 | +10 |  | 0.10 |"
+
+
+def test_the_plot_has_a_bar_for_each_mouth_as_long_as_its_mean():
+    rows = [Score("g", m, 0.0, r, 0.0, 0, 1.0, 0.1) for m, r in (("a", 0.5), ("b", -0.2))]
+    picture = ET.fromstring(plot(rows))
+    bars = [float(r.get("width", "0")) for r in picture.iter() if r.get("height") == "11"]
+    assert bars == [210, 0]

@@ -68,7 +68,7 @@ def test_a_file_that_is_no_report_is_one_sentence(tmp_path: Path) -> None:
 def test_an_unknown_subset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--assets", str(tmp_path), "--out", str(tmp_path), "--only", "lisp"]
     assert command.main(words) == 2
-    assert "choose from lips" in capsys.readouterr().err
+    assert "choose from rig, lips" in capsys.readouterr().err
 
 
 def test_missing_data_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

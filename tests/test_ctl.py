@@ -1,4 +1,4 @@
-"""`rest-bridge ctl` on a live daemon of stand-ins: answers, exit codes, completion; nobody there."""
+"""`rest-bridge ctl` on a live daemon of stand-ins: answers, exit codes, completion, or nobody."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`rest-bridge doctor --sync` and `--round-trip`, and `rest-bridge cable`: sound that is measured."""
+"""`rest-bridge doctor --sync` and `--round-trip`, and `rest-bridge cable`: measured sound."""
 
 import tempfile
 from dataclasses import asdict
@@ -105,7 +105,9 @@ def measure_round_trip(voice_out: str, hear: str, *, json: bool) -> int:
         f"from handing a sample over to hearing it; 8 of 10 within {found.spread_ms:.1f} ms, "
         f"{found.num_heard} of {found.num_played} chirps heard at {found.level_db:+.0f} dB"
     )
-    out.print(f"The output itself reports {found.reported_ms:.0f} ms, which the voice is played by.")
+    out.print(
+        f"The output itself reports {found.reported_ms:.0f} ms, which the voice is played by."
+    )
     off_ms = found.round_trip_ms - found.reported_ms
     if abs(off_ms) > 20 and "monitor" not in found.source:
         out.print(

@@ -63,7 +63,7 @@ def test_packets_reach_the_port_with_the_time_of_day():
 
 @pytest.mark.parametrize("subject", ["", "x" * 64])
 def test_a_subject_that_cannot_be_is_refused(subject):
-    with pytest.raises(ConfigError, match="live_link.subject"):
+    with pytest.raises(ConfigError, match=r"live_link\.subject"):
         LiveLinkOutput(subject=subject)
 
 

@@ -170,7 +170,8 @@ def read_recording(path: Path) -> tuple[list[float], list[float]]:
 
     flags, times_s, pieces = list[bool](), list[float](), list[tuple[float, Any]]()
     with av.open(str(path)) as container:
-        for frame in container.decode():
+        decoded: Any = container.decode()  # pictures and sound in turn; PyAV's types name one kind
+        for frame in decoded:
             assert frame.pts is not None
             assert frame.time_base is not None
             at_s = float(frame.pts * frame.time_base)

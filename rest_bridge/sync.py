@@ -176,7 +176,7 @@ def read_recording(path: Path) -> tuple[list[float], list[float]]:
             assert frame.time_base is not None
             at_s = float(frame.pts * frame.time_base)
             if isinstance(frame, av.VideoFrame):
-                flags.append(is_flash(frame.to_ndarray(format="gray")))
+                flags.append(is_flash(np.asarray(frame.to_ndarray(format="gray"), np.uint8)))
                 times_s.append(at_s)
             elif isinstance(frame, av.AudioFrame):
                 samples = frame.to_ndarray().astype(np.float32).reshape(-1)

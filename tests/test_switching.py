@@ -156,7 +156,8 @@ def test_another_face_without_a_gap_and_the_old_one_until_it_is_ready(live):
     assert {f.avatar_id for f in between} <= {"face-0"}
     # The voice and the motion went on: nothing starts anew.
     assert all(np.all(f.voice.samples == np.float32(0.3)) for f in between)
-    assert frame.rig.activity == "speaking"
+    # The stand-in's mouth opens by chance, and only an open mouth counts as speaking.
+    live.wait(lambda f: f.avatar_id == "face-2" and f.rig.activity == "speaking")
     assert next(a for a in live.ask("avatars")["avatars"] if a["active"])["id"] == "2"
 
 

@@ -154,17 +154,7 @@ _SWITCHES: Final = {
     "vtube_studio": "vtube_studio.enabled",
     "rig_lines": "rig_lines.enabled",
 }
-_SECTIONS: Final = {
-    "zeromq": "endpoints",
-    "preview": "preview",
-    "recording": "recording",
-    "camera": "camera",
-    "voice_out": "voice_out",
-    "vmc": "vmc",
-    "live_link": "live_link",
-    "vtube_studio": "vtube_studio",
-    "rig_lines": "rig_lines",
-}
+_SECTIONS: Final = {key: key for key in OUTLETS} | {"zeromq": "endpoints"}
 _NEEDED: Final = {"recording": "path", "voice_out": "device"}
 
 

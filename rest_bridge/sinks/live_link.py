@@ -7,13 +7,13 @@ subject's name (int32, big-endian from here on) and the name, frame number (int3
 """
 
 import datetime as dt
-import socket
 import struct
 import uuid
 from collections.abc import Callable
 from typing import Final
 
-from rest_bridge.errors import ConfigError, SinkError, SinkUnavailable
+from rest_bridge.errors import ConfigError
+from rest_bridge.sinks.datagrams import DatagramSender
 from rest_bridge.sinks.rig_values import LIVE_LINK_NAMES, RigInstant, live_link_values
 from rest_bridge.types import FloatArray
 
@@ -73,13 +73,12 @@ class LiveLinkOutput:
                 f'the Live Link subject "{subject}" must have 1 to {_MAX_NAME_BYTES} bytes; '
                 "set live_link.subject"
             )
-        self._address = (host, port)
+        self._sender = DatagramSender("Live Link", host, port, key="live_link.host")
         self._subject = subject
         self._rate_hz = rate_hz
         self._now = now
         # The same on every start, so that Unreal takes a restarted daemon for the same device.
         self._device_id = uuid.uuid5(uuid.NAMESPACE_DNS, f"{subject}.{uuid.getnode()}.rest_bridge")
-        self._socket: socket.socket | None = None
 
     def open(self) -> None:
         """Make the socket.
@@ -87,18 +86,7 @@ class LiveLinkOutput:
         Raises:
             SinkUnavailable: the receiver's name is unknown.
         """
-        host, port = self._address
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_DGRAM
-            )[0]
-            self._socket = socket.socket(family, kind, protocol)
-            self._socket.connect(address)
-        except OSError as error:
-            raise SinkUnavailable(
-                f'the Live Link receiver "{host}" port {port} cannot be reached '
-                f"({error.strerror}); check live_link.host"
-            ) from error
+        self._sender.open()
 
     def emit(self, instant: RigInstant) -> None:
         """Send one instant.
@@ -109,8 +97,6 @@ class LiveLinkOutput:
         Raises:
             SinkError: it was not opened, or the network refuses for good.
         """
-        if self._socket is None:
-            raise SinkError("the Live Link output is not open")
         now = self._now()
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         data = packet(
@@ -120,15 +106,8 @@ class LiveLinkOutput:
             seconds=(now - midnight).total_seconds(),
             rate_hz=self._rate_hz,
         )
-        try:
-            self._socket.send(data)
-        except ConnectionRefusedError:
-            return  # nobody listens yet; the next frame tries again
-        except OSError as error:
-            raise SinkError(f"Live Link: {error.strerror}") from error
+        self._sender.send(data)
 
     def close(self) -> None:
         """Close the socket; idempotent."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._sender.close()

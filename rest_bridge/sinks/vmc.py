@@ -6,12 +6,12 @@ The protocol is https://protocol.vmc.info (MIT), marionette side: per frame `/VM
 """
 
 import importlib
-import socket
 import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from rest_bridge.errors import SinkError, SinkUnavailable
+from rest_bridge.errors import SinkUnavailable
+from rest_bridge.sinks.datagrams import DatagramSender
 from rest_bridge.sinks.rig_values import Naming, RigInstant, expressions, gaze_deg, unity_rotation
 
 DEFAULT_PORT: Final = 39539
@@ -56,9 +56,8 @@ class VmcOutput:
     def __init__(
         self, host: str = "127.0.0.1", port: int = DEFAULT_PORT, naming: Naming = "vrm1"
     ) -> None:
-        self._address = (host, port)
+        self._sender = DatagramSender("VMC", host, port, key="vmc.host")
         self._naming: Naming = naming
-        self._socket: socket.socket | None = None
         self._begun_s = 0.0
 
     def open(self) -> None:
@@ -71,18 +70,7 @@ class VmcOutput:
             importlib.import_module("pythonosc.osc_bundle_builder")
         except ImportError as error:
             raise SinkUnavailable('VMC needs python-osc: pip install "rest-bridge[osc]"') from error
-        host, port = self._address
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_DGRAM
-            )[0]
-            self._socket = socket.socket(family, kind, protocol)
-            self._socket.connect(address)
-        except OSError as error:
-            raise SinkUnavailable(
-                f'the VMC receiver "{host}" port {port} cannot be reached ({error.strerror}); '
-                "check vmc.host"
-            ) from error
+        self._sender.open()
         self._begun_s = time.monotonic()
 
     def emit(self, instant: RigInstant) -> None:
@@ -92,23 +80,15 @@ class VmcOutput:
             instant: the face.
 
         Raises:
-            SinkError: it was not opened.
+            SinkError: it was not opened, or the network refuses for good.
         """
-        if self._socket is None:
-            raise SinkError("the VMC output is not open")
         for packet in packets(instant, self._naming, time.monotonic() - self._begun_s):
-            try:
-                self._socket.send(packet)
-            except ConnectionRefusedError:
-                return  # nobody listens yet, as the loopback tells; the next frame tries again
-            except OSError as error:
-                raise SinkError(f"VMC: {error.strerror}") from error
+            if not self._sender.send(packet):
+                return  # half a face would be worse than none
 
     def close(self) -> None:
         """Close the socket; idempotent."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._sender.close()
 
 
 def packets(instant: RigInstant, naming: Naming, time_s: float) -> list[bytes]:

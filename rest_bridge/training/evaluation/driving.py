@@ -24,7 +24,7 @@ from rest_bridge.generator.steering import Steering
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.rig import RIG_NAMES
-from rest_bridge.stages import Stages
+from rest_bridge.stages import NoPictures, Stages
 from rest_bridge.types import (
     LATENT_STRIDE,
     VOICE_RATE_HZ,
@@ -36,17 +36,6 @@ from rest_bridge.types import (
 
 GREY: Final = 128
 _PUSH_SAMPLES: Final = VOICE_RATE_HZ // 2
-_NOTHING: Final = np.zeros((1, 1, 4), np.uint8)
-
-
-class _NoPictures:
-    """A decoder that draws nothing, for measurements of the rig alone."""
-
-    def decode(
-        self, latents: FloatArray, wanted: Sequence[bool] | None = None
-    ) -> list[ByteArray | None]:
-        del wanted
-        return [_NOTHING] * (LATENT_STRIDE * len(latents))
 
 
 class Driver:
@@ -107,7 +96,7 @@ class Driver:
         return self._drawn[1]
 
     def _parts(self, avatar: Avatar | None, name: str) -> Stages:
-        decoder: Any = _NoPictures() if avatar is None else self.decoder(avatar, name)
+        decoder: Any = NoPictures() if avatar is None else self.decoder(avatar, name)
         if self._stages is None:
             self._stages = _load_without_pictures(self.package)
         rest = self._stages.avatar_latent
@@ -133,7 +122,7 @@ def _load_without_pictures(package: ModelPackage) -> Stages:
         motion=motion,
         life=LifePlanner(0),
         latent_space=space,
-        decoder=_NoPictures(),
+        decoder=NoPictures(),
         avatar_latent=space.from_rig(np.zeros((LATENT_STRIDE, len(RIG_NAMES)), np.float32)),
         max_chunk_latents=motion.max_chunk_latents,
     )

@@ -49,6 +49,7 @@ _FILES: Final[dict[str, tuple[str, str]]] = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/calm.js": ("calm.js", "text/javascript; charset=utf-8"),
     "/stream.js": ("stream.js", "text/javascript; charset=utf-8"),
     "/voice.js": ("voice.js", "text/javascript; charset=utf-8"),
     "/wire.js": ("wire.js", "text/javascript; charset=utf-8"),

@@ -1,5 +1,6 @@
 // The page: paints the newest picture (or the one that belongs to the sound), shows how it goes.
 
+import { Calm } from "./calm.js";
 import { Stream } from "./stream.js";
 import { Voice } from "./voice.js";
 
@@ -14,6 +15,7 @@ const stage = $("stage");
 // No colour conversion and no read-back: pixels go to the screen as they came, straight alpha.
 const context = canvas.getContext("2d", { alpha: true, desynchronized: false });
 const voice = new Voice();
+const calm = new Calm();
 const WAITING_PICTURES = 30; // 1.2 s that may wait for their sound
 const STALE_MS = 1500;
 const BACKDROPS = ["checker", "dark", "light", "green"];
@@ -30,6 +32,7 @@ let delays = [];
 const stream = new Stream(query.get("token") ?? "", {
   connected() { notice(""); },
   lost(reason) {
+    rest();
     setActivity("waiting", "reconnecting");
     notice(reason || "No connection to rest_bridge. It will come back by itself once it runs.");
     explain();
@@ -78,7 +81,10 @@ function paint() {
   if (picture) {
     const { w, h } = picture.header;
     if (shownSize !== `${w} × ${h}`) resize(w, h);
-    context.putImageData(new ImageData(picture.pixels, w, h), 0, 0);
+    const image = new ImageData(picture.pixels, w, h);
+    context.putImageData(image, 0, 0);
+    calm.saw(image, picture.header);
+    delete canvas.dataset.calm;
     canvas.dataset.seq = picture.header.seq; // for tests and the curious
     canvas.dataset.index = picture.header.index;
     canvas.dataset.heard = voice.on ? Math.round(voice.heard() ?? -1) : "";
@@ -87,6 +93,13 @@ function paint() {
     if (delay !== null && picture.header.cap > 0) delays.push(delay);
   }
   requestAnimationFrame(paint);
+}
+
+/** Without a stream the face rests: no mouth stays open for as long as the stream is away. */
+function rest() {
+  if (!shownSize || calm.resting) return;
+  waiting.length = 0;
+  calm.rest(canvas, context, () => { canvas.dataset.calm = calm.index; });
 }
 
 function resize(width, height) {
@@ -124,7 +137,9 @@ function tick() {
   const now = performance.now();
   const seconds = (now - tickAt) / 1000;
   tickAt = now;
-  stage.classList.toggle("stale", now - lastAt > STALE_MS);
+  const isStale = now - lastAt > STALE_MS;
+  stage.classList.toggle("stale", isStale);
+  if (isStale) rest();
   $("fps").textContent = last ? (shown / seconds).toFixed(0) : "–";
   shown = 0;
   delays.sort((a, b) => a - b);

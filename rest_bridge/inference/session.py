@@ -1,6 +1,7 @@
 """ONNX Runtime sessions: which provider, how many threads, one clear sentence if it is missing."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,9 @@ def import_onnxruntime() -> Any:
     Raises:
         PackageError: neither onnxruntime nor onnxruntime-gpu is installed.
     """
+    # Since 1.29 its wheels for Linux and macOS tell Microsoft what they run, how often, and keep
+    # an identifier, a database and a thread for it. The variable is read once, when it is loaded.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime  # optional extra, and slow to import
     except ImportError as error:
@@ -31,6 +35,7 @@ def import_onnxruntime() -> Any:
     # A GPU build on a machine without CUDA logs the missing library as an error and then runs on
     # the CPU. What really runs is `Session.provider`, and what really fails is raised.
     onnxruntime.set_default_logger_severity(4)
+    onnxruntime.disable_telemetry_events()  # Windows reads no such variable
     return onnxruntime
 
 

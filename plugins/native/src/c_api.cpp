@@ -2,14 +2,13 @@
 // The C interface: arguments checked, exceptions kept inside, failures as results and sentences.
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <new>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "client.hpp"
+#include "map.hpp"
 #include "rest_bridge/rest_bridge.h"
 
 #ifdef RB_WITH_JPEG
@@ -18,28 +17,12 @@
 
 using rb::Client;
 using rb::Failure;
-using rb::Kind;
 using rb::Message;
 using rb::Milliseconds;
 using rb::PacketPtr;
-using rb::Value;
 
 struct rb_client : Client {
   using Client::Client;
-};
-
-// Either one that is being written, or a view of a message that was received.
-struct rb_map {
-  using Written = std::variant<std::string, int64_t, double, bool, std::vector<std::string>>;
-  std::map<std::string, Written> written;
-  PacketPtr packet;
-  mutable std::map<std::string, std::string> texts;  // with their closing 0
-  mutable std::string json;
-
-  const Value *Find(const char *key) const {
-    return packet ? packet->message.body.Find(key) : nullptr;
-  }
-  std::string Pack() const;
 };
 
 struct rb_speech {
@@ -121,16 +104,6 @@ bool IsName(const char *text) {
   return text != nullptr && std::strlen(text) <= kMaxName && rb::IsUtf8(text);
 }
 
-template <typename Written>
-void Set(rb_map *map, const char *key, Written value) {
-  if (map == nullptr || key == nullptr || map->packet) return;
-  try {
-    map->written[key] = std::move(value);
-  } catch (const std::exception &error) {
-    LastError() = error.what();
-  }
-}
-
 // Sends what is pushed in pieces of a second, so that a flush finds little on its way.
 rb_result Push(rb_speech *speech, const void *samples, size_t count, bool is_float,
                uint32_t timeout_ms, size_t *sent) {
@@ -163,23 +136,6 @@ rb_result Push(rb_speech *speech, const void *samples, size_t count, bool is_flo
 }
 
 }  // namespace
-
-std::string rb_map::Pack() const {
-  rb::Writer writer;
-  writer.Map(static_cast<uint32_t>(written.size()));
-  for (const auto &[key, value] : written) {
-    writer.Text(key);
-    if (const auto *text = std::get_if<std::string>(&value)) writer.Text(*text);
-    if (const auto *integer = std::get_if<int64_t>(&value)) writer.Int(*integer);
-    if (const auto *number = std::get_if<double>(&value)) writer.Number(*number);
-    if (const auto *truth = std::get_if<bool>(&value)) writer.Bool(*truth);
-    if (const auto *list = std::get_if<std::vector<std::string>>(&value)) {
-      writer.Array(static_cast<uint32_t>(list->size()));
-      for (const std::string &item : *list) writer.Text(item);
-    }
-  }
-  return writer.data();
-}
 
 extern "C" {
 
@@ -241,6 +197,27 @@ void rb_client_close(rb_client *client) { delete client; }
 
 void rb_client_status(rb_client *client, rb_status *status) {
   if (client != nullptr && status != nullptr) client->Status(status);
+}
+
+size_t rb_client_refusal(rb_client *client, char *text, size_t size) {
+  if (client == nullptr || (text == nullptr && size > 0)) return 0;
+  const std::string refusal = client->Refusal();
+  const size_t length = size == 0 ? 0 : std::min(refusal.size(), size - 1);
+  if (size > 0) {
+    std::memcpy(text, refusal.data(), length);
+    text[length] = '\0';
+  }
+  return refusal.size();
+}
+
+rb_result rb_message_decode(const void *data, size_t size, rb_message *message) {
+  if (data == nullptr || message == nullptr) return Wrong("No bytes or no place for a message.");
+  *message = rb_message{};
+  return Guard([&] { return Report(rb::DecodeMessage(data, size, message)); });
+}
+
+void rb_client_cancel(rb_client *client) {
+  if (client != nullptr) client->Cancel();
 }
 
 rb_result rb_frame_latest(rb_client *client, rb_frame *frame) {
@@ -331,80 +308,6 @@ void rb_voice_skip(rb_client *client, size_t keep) {
   if (client != nullptr) client->voice.Skip(keep);
 }
 
-rb_map *rb_map_new(void) { return new (std::nothrow) rb_map; }
-void rb_map_free(rb_map *map) { delete map; }
-
-void rb_map_set_text(rb_map *map, const char *key, const char *value) {
-  if (value != nullptr) Set(map, key, rb_map::Written(std::string(value)));
-}
-
-void rb_map_set_texts(rb_map *map, const char *key, const char *const *values, size_t count) {
-  if (values == nullptr && count > 0) return;
-  Set(map, key, rb_map::Written(std::vector<std::string>(values, values + count)));
-}
-
-void rb_map_set_int(rb_map *map, const char *key, int64_t value) {
-  Set(map, key, rb_map::Written(value));
-}
-
-void rb_map_set_number(rb_map *map, const char *key, double value) {
-  Set(map, key, rb_map::Written(value));
-}
-
-void rb_map_set_bool(rb_map *map, const char *key, int value) {
-  Set(map, key, rb_map::Written(value != 0));
-}
-
-const char *rb_map_text(const rb_map *map, const char *key, const char *otherwise) {
-  if (map == nullptr || key == nullptr) return otherwise;
-  const Value *value = map->Find(key);
-  if (value == nullptr || value->kind != Kind::kText) return otherwise;
-  try {
-    return (map->texts[key] = std::string(value->span)).c_str();
-  } catch (const std::exception &) {
-    return otherwise;
-  }
-}
-
-int64_t rb_map_int(const rb_map *map, const char *key, int64_t otherwise) {
-  const Value *value = map == nullptr || key == nullptr ? nullptr : map->Find(key);
-  if (value == nullptr || (value->kind != Kind::kInt && value->kind != Kind::kUint)) {
-    return otherwise;
-  }
-  return value->integer;
-}
-
-double rb_map_number(const rb_map *map, const char *key, double otherwise) {
-  const Value *value = map == nullptr || key == nullptr ? nullptr : map->Find(key);
-  if (value == nullptr) return otherwise;
-  if (value->kind == Kind::kNumber) return value->number;
-  return static_cast<double>(rb_map_int(map, key, static_cast<int64_t>(0)) != 0 ||
-                                     value->kind == Kind::kUint || value->kind == Kind::kInt
-                                 ? static_cast<double>(value->integer)
-                                 : otherwise);
-}
-
-int rb_map_bool(const rb_map *map, const char *key, int otherwise) {
-  const Value *value = map == nullptr || key == nullptr ? nullptr : map->Find(key);
-  if (value == nullptr || value->kind != Kind::kBool) return otherwise;
-  return value->truth ? 1 : 0;
-}
-
-const char *rb_map_json(const rb_map *map) {
-  if (map == nullptr) return "{}";
-  try {
-    const std::string packed =
-        map->packet ? std::string(map->packet->message.payload) : map->Pack();
-    rb::Reader reader(packed);
-    Value value;
-    map->json.clear();
-    if (reader.Read(&value)) rb::AppendJson(value, &map->json);
-    return map->json.c_str();
-  } catch (const std::exception &) {
-    return "{}";
-  }
-}
-
 rb_result rb_event_next(rb_client *client, uint32_t timeout_ms, rb_event *event) {
   if (client == nullptr || event == nullptr) return Wrong("No client or no place for an event.");
   return Guard([&] {
@@ -417,6 +320,7 @@ rb_result rb_event_next(rb_client *client, uint32_t timeout_ms, rb_event *event)
     event->epoch = message.epoch;
     event->published_ns = message.published_ns;
     map->packet = std::move(packet);
+    map->view = &map->packet->message.body;
     event->owner = map.get();
     event->body = map.release();
     return RB_OK;
@@ -441,6 +345,7 @@ rb_result rb_request(rb_client *client, const char *operation, const rb_map *arg
     const Failure failure = client->Request(operation, body, Milliseconds(timeout_ms), &packet);
     if (failure.result == RB_OK && reply != nullptr) {
       *reply = new rb_map;
+      (*reply)->view = &packet->message.body;
       (*reply)->packet = std::move(packet);
     }
     return Report(failure);

@@ -17,6 +17,7 @@ constexpr size_t kMostAtOnce = 64;
 constexpr int64_t kOldNs = 80'000'000;
 constexpr int kPatience = 8;  // times that many milliseconds
 constexpr long kPatienceMs = 5;
+constexpr long kCancelMs = 50;
 
 Failure Error(rb_result result, std::string text) { return {result, std::move(text)}; }
 
@@ -155,8 +156,7 @@ void Client::Drain(void *socket) {
     std::string error;
     const bool several = zmq_msg_more(packet->raw()) != 0;
     if (several || !Decode(packet->view(), &packet->message, &error)) {
-      const std::lock_guard<std::mutex> lock(status_mutex_);
-      ++status_.refused;
+      Refuse(several ? "The message has several parts." : error.c_str());
       continue;
     }
     packets.push_back(std::move(packet));
@@ -212,8 +212,18 @@ void Client::Sort(PacketPtr packet, bool last) {
     case Topic::kReply:
       break;
   }
+  Refuse("Requests and replies do not belong on this socket.");
+}
+
+void Client::Refuse(const char *why) {
   const std::lock_guard<std::mutex> lock(status_mutex_);
   ++status_.refused;
+  refusal_ = why;
+}
+
+std::string Client::Refusal() {
+  const std::lock_guard<std::mutex> lock(status_mutex_);
+  return refusal_;
 }
 
 void Client::NoteStream(const Message &message) {
@@ -285,9 +295,9 @@ Failure Client::Request(std::string_view operation, std::string_view body, Milli
     const auto left =
         std::chrono::duration_cast<Milliseconds>(end - std::chrono::steady_clock::now()).count();
     zmq_pollitem_t item = {control_socket_.raw(), 0, ZMQ_POLLIN, 0};
-    if (left <= 0 || zmq_poll(&item, 1, static_cast<long>(left)) == 0) {
-      return Error(RB_TIMEOUT, "The daemon did not answer in time; is it running?");
-    }
+    if (cancelled_) return Error(RB_TIMEOUT, "The client is being closed.");
+    if (left <= 0) return Error(RB_TIMEOUT, "The daemon did not answer in time; is it running?");
+    if (zmq_poll(&item, 1, std::min<long>(static_cast<long>(left), kCancelMs)) == 0) continue;
     auto packet = std::make_shared<Packet>();
     if (zmq_msg_recv(packet->raw(), control_socket_.raw(), ZMQ_DONTWAIT) < 0) continue;
     std::string error;

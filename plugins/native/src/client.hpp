@@ -61,12 +61,14 @@ class Client {
   Client &operator=(const Client &) = delete;
 
   Failure Start();
+  void Cancel() { cancelled_ = true; }
   void Status(rb_status *status);
   Failure Request(std::string_view operation, std::string_view body, Milliseconds timeout,
                   PacketPtr *reply);
   Failure SendSpeech(const std::string &message, Milliseconds timeout);
   Failure ClockOffset(uint32_t exchanges, int64_t *offset_ns);
   std::string NewLineName();
+  std::string Refusal();  // why the newest message that was refused was
 
   History frames;
   History rigs;
@@ -80,6 +82,7 @@ class Client {
   void Sort(PacketPtr packet, bool last);
   void NoteStream(const Message &message);
   void NoteHello(const Message &message);
+  void Refuse(const char *why);
 
   const Settings settings_;
   void *context_ = nullptr;
@@ -91,6 +94,7 @@ class Client {
   std::mutex control_mutex_;
   Socket control_socket_;
   int64_t next_request_ = 1;
+  std::atomic<bool> cancelled_{false};
 
   std::mutex speech_mutex_;
   Socket speech_socket_;
@@ -99,12 +103,14 @@ class Client {
   std::mutex status_mutex_;
   rb_status status_{};
   int64_t heard_ns_ = 0;
+  std::string refusal_;
   std::string stream_;
   int64_t epoch_ = -1;
   int64_t last_sequence_ = -1;
 };
 
 int64_t NowNs();
+Failure DecodeMessage(const void *data, size_t size, rb_message *message);
 void CopyName(std::string_view text, char *out);
 
 }  // namespace rb

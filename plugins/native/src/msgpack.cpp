@@ -314,4 +314,18 @@ void AppendJson(const Value &value, std::string *out) {
   }
 }
 
+void AppendJson(const MapView &map, std::string *out) {
+  out->push_back('{');
+  bool first = true;
+  for (const auto &[key, value] : map.pairs()) {
+    if (map.Find(key) != &value) continue;  // a later one of this name counts
+    if (!first) out->push_back(',');
+    AppendText(key, out);
+    out->push_back(':');
+    AppendJson(value, out);
+    first = false;
+  }
+  out->push_back('}');
+}
+
 }  // namespace rb

@@ -78,7 +78,8 @@ class Writer {
   std::string data_;
 };
 
-// A value as JSON.
+// A value as JSON, and a map; of the map's equal keys the last one counts.
 void AppendJson(const Value &value, std::string *out);
+void AppendJson(const MapView &map, std::string *out);
 
 }  // namespace rb

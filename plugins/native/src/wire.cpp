@@ -283,6 +283,7 @@ bool Decode(std::string_view data, Message *message, std::string *error) {
     *error = "The header is no msgpack map within the limits.";
     return false;
   }
+  message->header = data.substr(kPrefixBytes, header_bytes);
   message->payload = data.substr(kPrefixBytes + header_bytes);
   Fields fields(header, error);
   switch (message->topic) {

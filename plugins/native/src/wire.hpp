@@ -45,6 +45,7 @@ struct Message {
   std::string_view kind, code, error;  // kind: of an event, or the operation
   int64_t id = 0;
   bool ok = false;
+  std::string_view header;  // the msgpack map that the fields above were read from
   // pixels, float32 values, or the msgpack map
   std::string_view payload;
   MapView body;

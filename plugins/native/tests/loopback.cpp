@@ -284,6 +284,37 @@ void KeysOpenAndOtherKeysDoNot(const fs::path &folder) {
   rb_client_close(client);
 }
 
+void SingleMessagesAreDecoded(const fs::path &folder) {
+  int count = 0;
+  for (const char *part : {"wire", "speech"}) {
+    for (const auto &entry : fs::directory_iterator(folder / part)) {
+      if (entry.path().extension() != ".bin") continue;
+      const std::string data = ReadFile(entry.path());
+      rb_message message = {};
+      CHECK(rb_message_decode(data.data(), data.size(), &message) == RB_OK);
+      CHECK(data.substr(0, 4) == message.topic);
+      CHECK(rb_map_json(message.header)[0] == '{');
+      CHECK(data.size() > message.size);
+      rb_message_release(&message);
+      rb_message_release(&message);
+      for (size_t length = 0; length < data.size(); length += 7) {
+        CHECK(rb_message_decode(data.data(), length, &message) == RB_PROTOCOL);
+      }
+      ++count;
+    }
+  }
+  CHECK(count >= 25);
+  std::string error = ReadFile(folder / "wire/event_speech_mark.bin");
+  rb_message message = {};
+  CHECK(rb_message_decode(error.data(), error.size(), &message) == RB_OK);
+  CHECK(std::strcmp(rb_map_text(message.header, "kind", ""), "speech") == 0);
+  CHECK(rb_map_int(message.body, "position", 0) == 1250000000);
+  rb_message_release(&message);
+  error[4] = 2;
+  CHECK(rb_message_decode(error.data(), error.size(), &message) == RB_PROTOCOL);
+  CHECK(std::strstr(rb_last_error(), "version") != nullptr);
+}
+
 void WrongArgumentsAreSentences() {
   rb_options options;
   rb_options_init(&options);
@@ -312,6 +343,7 @@ int main(int count, char **arguments) {
   RequestsAreAnsweredOrSaidNoTo(folder);
   SpeechLeavesInPiecesAndWaitsForNobody();
   KeysOpenAndOtherKeysDoNot(folder);
+  SingleMessagesAreDecoded(folder);
   WrongArgumentsAreSentences();
   std::puts("the library and a server in this process agree");
   return 0;

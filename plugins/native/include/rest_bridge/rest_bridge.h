@@ -123,6 +123,13 @@ typedef struct rb_status {
 } rb_status;
 
 RB_API void rb_client_status(rb_client *client, rb_status *status);
+/* Requests that wait, and all later ones, return RB_TIMEOUT within 50 ms: to be called before the
+ * threads that make them are joined and the client is closed. */
+RB_API void rb_client_cancel(rb_client *client);
+/* Why the newest of the `refused` messages was refused, one sentence ("" if none was): another
+ * version of the protocol, say. Writes at most `size` bytes with the closing 0; returns its length
+ * without it. */
+RB_API size_t rb_client_refusal(rb_client *client, char *text, size_t size);
 
 /* ------------------------------------------------------------------------------------ frames */
 
@@ -256,6 +263,24 @@ RB_API rb_result rb_speech_end(rb_speech *speech, uint32_t timeout_ms);
  * daemon has stopped; the face shows it within two frames, and the epoch grows. */
 RB_API rb_result rb_flush(rb_client *client, const char *const *names, size_t count,
                           uint32_t timeout_ms);
+
+/* -------------------------------------------------------------------------- single messages */
+
+/* A message of the protocol, decoded from bytes that you have from elsewhere: a WebSocket, a
+ * recording, tests on golden bytes. */
+typedef struct rb_message {
+  char topic[8];        /* "RGBA", "EVNT", ..., also "PCM_" (pushed speech) */
+  const rb_map *header; /* all of its keys */
+  const rb_map *body;   /* of events, requests and replies; else NULL */
+  const uint8_t *payload;
+  size_t size;
+  void *owner;
+} rb_message;
+
+/* Checks and copies the bytes. RB_PROTOCOL where they are no message of this version, and
+ * rb_last_error says why; nothing is to be released then. */
+RB_API rb_result rb_message_decode(const void *data, size_t size, rb_message *message);
+RB_API void rb_message_release(rb_message *message);
 
 #ifdef __cplusplus
 }

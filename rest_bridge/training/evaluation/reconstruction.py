@@ -27,7 +27,7 @@ from rest_bridge.training import curves
 from rest_bridge.training.base_flows import relative_rig
 from rest_bridge.training.evaluation import fidelity
 from rest_bridge.training.evaluation.driving import on_grey, read_pictures
-from rest_bridge.training.evaluation.flow_reading import FlowReader, flow_error_px
+from rest_bridge.training.evaluation.flow_reading import FlowReader, flow_error_px, painted_share
 from rest_bridge.training.evaluation.held_out import HeldOut
 from rest_bridge.training.evaluation.jobs import Job, Row
 from rest_bridge.training.evaluation.workshop import Workshop
@@ -125,7 +125,8 @@ def square_avatar(
         if package.has("refine.npz"):
             points = (points + refine_landmarks(canvas, points, package.arrays("refine"))) / 2
         landmarks = (points / size).astype(np.float32)
-    return assemble(canvas, landmarks, confidence, package, "photo", "held out", lambda *_: None)
+    # The style is guessed as for a user's picture: it was "photo" for all, drawn characters too.
+    return assemble(canvas, landmarks, confidence, package, None, "held out", lambda *_: None)
 
 
 def _sample_job(
@@ -165,6 +166,7 @@ def _sample_values(shop: Workshop, avatar: Avatar, sample: dict[str, Array]) -> 
     rigs = relative_rig(*absolute, drawn=drawn)
     for frame, relative in enumerate(rigs):
         weight = _person(sample, frame, avatar) * sample["vis"][frame].astype(np.float32) / 255
+        weight *= _within(sample["flow"][frame])
         face = weight * _hull(sample["landmarks"][frame], len(weight))
         flow = sample["flow"][frame].astype(np.float32)
         places, cover = reader.read(relative)
@@ -174,6 +176,7 @@ def _sample_values(shop: Workshop, avatar: Avatar, sample: dict[str, Array]) -> 
         values = likeness(sample["frames"][frame], made, _box(sample["landmarks"][frame]))
         resting = likeness(sample["frames"][frame], sample["ref"], _box(sample["landmarks"][frame]))
         values |= {"flow_px": error, "flow_face_px": in_face}
+        values |= {"painted": painted_share(cover, weight)}
         values |= {"still_flow_px": still, "still_flow_face_px": still_face}
         values |= {f"still_{key}": value for key, value in resting.items()}
         for key, value in values.items():
@@ -194,6 +197,12 @@ def _person(sample: dict[str, Array], frame: int, avatar: Avatar) -> FloatArray:
         return np.ones(flow.shape[:2], np.float32)
     places = grid_points(FULL_BOX, *flow.shape[:2]) + flow / 2
     return (read_field(cutout.astype(np.float32), FULL_BOX, places) > _PERSON).astype(np.float32)
+
+
+def _within(flow: Array) -> FloatArray:
+    """Return float32 [64, 64], 1 where the true flow points into the picture."""
+    places = grid_points(FULL_BOX, *flow.shape[:2]) + flow.astype(np.float32) / 2
+    return ((places > 0) & (places < 1)).all(-1).astype(np.float32)
 
 
 def likeness(real: ByteArray, made: ByteArray, box: tuple[slice, slice]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from PIL import Image
 import rest_bridge
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.importer import import_portrait
+from rest_bridge.rig import RIG_INDEX
 from rest_bridge.training.evaluation import flow_reading, halo, sharpness
 
 SIZE = 200
@@ -137,3 +138,30 @@ def test_the_flow_of_a_portrait_at_rest_is_none_and_a_shift_is_read(
     nose = (avatar.landmarks[30] * 128).astype(int)
     shift = (moved - own)[nose[1], nose[0], 0]
     assert shift == pytest.approx(-0.2 * avatar.eye_distance, rel=0.1)
+
+
+def test_paint_and_shut_lids_are_not_mistaken_for_flow(package_path: Path, tmp_path: Path) -> None:
+    source = Path(rest_bridge.__file__).parent / "faces" / "luna"
+    with Image.open(source / "portrait.png") as image:
+        size = image.width
+        image.resize((400, 400)).save(tmp_path / "portrait.png")
+    points = np.array(json.loads((source / "landmarks.json").read_text()), np.float32) * 400 / size
+    package = ModelPackage.load(package_path, verify=False)
+    avatar = import_portrait(tmp_path / "portrait.png", package, landmarks=points, style="drawn")
+    reader = flow_reading.FlowReader(package, avatar, 128)
+    rig = np.zeros(58, np.float32)
+    rig[[RIG_INDEX[f"eyeBlink{side}"] for side in ("Left", "Right")]] = 1
+    rig[RIG_INDEX["jawOpen"]] = 1
+    places, cover = reader.read(rig)
+    centres = (np.arange(128) + 0.5) / 128
+    away = np.linalg.norm(places - np.stack(np.meshgrid(centres, centres), -1), axis=-1) * 128
+    x, y = ((avatar.mouth.contour_upper.mean(0) + np.array([0, 0.03])) * 128).astype(int)
+    assert cover[y, x] < 0.1, "the mouth's inside is painted"
+    assert 0.001 < flow_reading.painted_share(cover, np.ones((64, 64), np.float32)) < 0.9
+    shown = cover > 0.97
+    below = np.zeros_like(shown)
+    for eye in (avatar.left_eye, avatar.right_eye):
+        low, high = (eye.box.reshape(2, 2) * 128).astype(int)
+        below[high[1] - 4 : high[1], low[0] : high[0]] = True
+    assert (below & shown).sum() > 20
+    assert away[below & shown].max() < 6, "skin around a shut eye stays where it is"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from rest_bridge.training.render import drawn_flow, makehuman
 from rest_bridge.training.render.assets import assets_path
-from rest_bridge.training.render.augment import paint_over, recolour
+from rest_bridge.training.render.augment import paint_over, recolour, reshape
 from rest_bridge.training.render.background import sample_background
 from rest_bridge.training.render.drawn_style import TEST_MANNERS, sample_style
 from rest_bridge.training.render.landmarks66 import inter_ocular, mirror_points
@@ -97,6 +97,8 @@ def _photo(rng: np.random.Generator, size_px: int, split: Split) -> Subject:
     picture, landmarks = portrait(int(rng.integers(*PHOTOS[split])))
     if rng.random() < 0.5:
         picture, landmarks = picture[:, ::-1], mirror_points(landmarks, picture.shape[1])
+    if split == "train":
+        picture, landmarks = reshape(np.ascontiguousarray(picture), landmarks, rng)
     picture = recolour(np.ascontiguousarray(picture), rng)
     if rng.random() < 0.2:
         picture = paint_over(picture, rng)

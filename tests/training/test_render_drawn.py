@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("numba")
 from rest_bridge.rig import RIG_INDEX, RIG_NAMES
-from rest_bridge.training.render.augment import degrade, paint_over, recolour
+from rest_bridge.training.render.augment import degrade, paint_over, recolour, reshape
 from rest_bridge.training.render.background import sample_background
 from rest_bridge.training.render.drawn import draw_character
 from rest_bridge.training.render.drawn_style import TEST_MANNERS, TRAIN_MANNERS, sample_style
@@ -59,3 +59,23 @@ def test_backgrounds_are_pictures_of_the_size_asked_for() -> None:
         picture = sample_background(rng, 48)
         assert picture.shape == (48, 48, 3)
         assert 0 <= picture.min() <= picture.max() <= 1
+
+
+def test_a_reshaped_portrait_takes_its_points_along_and_is_somebody_else() -> None:
+    # Every pixel holds its own place, so that the colour says where it came from.
+    y, x = np.mgrid[:240, :240]
+    picture = np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8)
+    rig = _rig()
+    points = draw_character(
+        sample_style(np.random.default_rng(1), "semi"), rig, size_px=240, eye_share=0.2
+    ).landmarks
+    ratios = []
+    for seed in range(6):
+        bent, moved = reshape(picture, points, np.random.default_rng(seed))
+        again, _ = reshape(picture, points, np.random.default_rng(seed))
+        np.testing.assert_array_equal(bent, again)
+        columns, rows = np.floor(moved).astype(int).clip(0, 239).T
+        assert np.abs(bent[rows, columns, :2] - points).max() < 3
+        face = np.ptp(moved[:17], axis=0)
+        ratios.append(float(face[1] / face[0]))
+    assert np.ptp(ratios) > 0.05

@@ -106,10 +106,14 @@ _SKINS: Final = np.array(
 
 
 def sample_style(rng: np.random.Generator, manner: Manner | None = None) -> Style:
-    """Draw a character; `manner` None takes any of the training manners."""
+    """Draw a character; `manner` None takes any of the training manners, or between."""
+    share, other = 0.0, manner
     if manner is None:
-        manner = TRAIN_MANNERS[rng.choice(6, p=[0.36, 0.12, 0.16, 0.12, 0.1, 0.14])]
-    low, high = np.array(_RANGES[manner]).T
+        manner = TRAIN_MANNERS[rng.choice(6, p=[0.3, 0.12, 0.18, 0.12, 0.12, 0.16])]
+        # Half of them have proportions between two manners: more kinds of faces.
+        other = TRAIN_MANNERS[rng.integers(6)]
+        share = rng.uniform(0, 0.8) * (rng.random() < 0.5)
+    low, high = ((1 - share) * np.array(_RANGES[manner]) + share * np.array(_RANGES[other])).T
     (chin, jaw_width, jaw_height, chin_width, eye_width, aspect, iris, nose, mouth, mouth_width) = (
         rng.uniform(low, high)
     )

@@ -83,8 +83,10 @@ class ModelSection(Section):
         default="",
         description="Folder of the model package. Empty: the one that came with rest_bridge.",
     )
-    provider: Literal["auto", "cpu"] = Field(
-        default="auto", description="What computes: auto takes a GPU where one works."
+    provider: Literal["auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"] = Field(
+        default="auto",
+        description="What computes: auto measures what your ONNX Runtime offers, once, and takes "
+        "the fastest; a name takes that one, and the CPU, with a warning, where it does not work.",
     )
     threads: int = Field(
         default=1,

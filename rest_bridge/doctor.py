@@ -24,6 +24,7 @@ import platformdirs
 from rest_bridge.config import Config
 from rest_bridge.errors import RestBridgeError
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.inference.providers import choose
 from rest_bridge.sinks.camera_remedies import camera_remedy
 
 Status = Literal["ok", "warn", "fail"]
@@ -129,7 +130,7 @@ def check_runtime(config: Config) -> Check:
         )
     try:
         graph = next(n for n in package.manifest["files"] if n.endswith(".onnx"))
-        session = package.session(graph.removesuffix(".onnx"), provider=config.model.provider)
+        found = choose(package, graph.removesuffix(".onnx"), config.model.provider)
     except StopIteration:
         return Check(
             "onnx runtime", "fail", "the model package holds no graph", "reinstall rest_bridge"
@@ -143,8 +144,8 @@ def check_runtime(config: Config) -> Check:
             "onnxruntime and onnxruntime-gpu are both installed",
             "pip uninstall onnxruntime onnxruntime-gpu, then install one again",
         )
-    detail = f"{session.provider} computes"
-    if _installed("onnxruntime-gpu") and session.provider == "CPUExecutionProvider":
+    detail = found.sentence
+    if _installed("onnxruntime-gpu") and found.provider == "cpu" and found.refused:
         return Check(
             "onnx runtime",
             "warn",

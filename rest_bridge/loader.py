@@ -111,6 +111,7 @@ class Loader:
             steps=section.steps,
             threads=self._config.model.threads,
             provider=self._config.model.provider,
+            chunk_latents=chunk_of(self._config, mode or voice_mode(self._config)),
         )
         if not pictures:
             self._stages = replace(self._stages, decoder=NoPictures())

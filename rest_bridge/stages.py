@@ -6,7 +6,8 @@ place. Shape letters: S samples, T latent frames, F frames, D width of a token, 
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from rest_bridge.avatar import Avatar
 from rest_bridge.generator.life import LifePlanner
 from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.inference.providers import choose
 from rest_bridge.rig import POSE_NAMES
 from rest_bridge.tiers import TIERS, Tier
 from rest_bridge.types import LATENT_STRIDE, ByteArray, FloatArray, State
@@ -104,6 +106,7 @@ class Stages:
         avatar_id: whose face it is, a hash.
         tier: how much is made.
         smaller: makes a decoder for pictures of a share of the size, which come out enlarged.
+        drawing: how further decoders are made.
     """
 
     speech: SpeechStage
@@ -116,6 +119,7 @@ class Stages:
     avatar_id: str = ""
     tier: Tier = TIERS[0]
     smaller: Callable[[float], PictureStage] | None = None
+    drawing: "Drawing" = field(default_factory=lambda: Drawing())
 
     def in_tier(self, tier: Tier) -> "Stages":
         """Return the parts that make less; may load a decoder, which takes a tenth of a second."""
@@ -128,6 +132,38 @@ class Stages:
         """Return the parts of a tier that need no loading: fewer steps and pictures, same size."""
         motion = self.motion.with_steps(tier.steps) if tier.steps else self.motion
         return replace(self, motion=motion, tier=tier)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How decoders are made.
+
+    Attributes:
+        threads: CPU threads of the trained part.
+        provider: what computes it.
+    """
+
+    threads: int = 1
+    provider: str = "cpu"
+
+    def decoder(self, package: ModelPackage, avatar: Avatar, size_px: int) -> PictureStage:
+        """Load the decoder of an avatar at a size."""
+        from rest_bridge.generator.decoder import FaceDecoder
+
+        return FaceDecoder(package, avatar, size_px, threads=self.threads, provider=self.provider)
+
+    def smaller(
+        self, package: ModelPackage, avatar: Avatar, size_px: int
+    ) -> Callable[[float], PictureStage]:
+        """Return what makes decoders of smaller pictures that come out enlarged."""
+
+        def make(scale: float) -> PictureStage:
+            from rest_bridge.generator.decoder import MIN_SIZE_PX
+
+            small_px = max(MIN_SIZE_PX, round(size_px * scale))
+            return EnlargedPictures(self.decoder(package, avatar, small_px), size_px)
+
+        return make
 
 
 class NoPictures:
@@ -177,6 +213,7 @@ def load_stages(
     steps: int = 0,
     threads: int = 1,
     provider: str = "cpu",
+    chunk_latents: int | None = None,
 ) -> Stages:
     """Load the trained parts for one avatar.
 
@@ -187,7 +224,9 @@ def load_stages(
         seed: of the face's life: when it blinks and where it looks.
         steps: denoising steps; the package's own number if 0.
         threads: CPU threads of each network.
-        provider: "cpu", or "auto" to try GPUs.
+        provider: "cpu", "auto" for what is fastest here, or a name; see `inference.providers`.
+        chunk_latents: latent frames that will be generated together, if that is known: the DiT
+            then needs a third less time.
 
     Returns:
         The parts.
@@ -197,22 +236,30 @@ def load_stages(
     """
     # Imported here: OpenCV and ONNX Runtime take time that the still portrait need not wait for.
     from rest_bridge.features.encoder import SpeechEncoder
-    from rest_bridge.generator.decoder import FaceDecoder
     from rest_bridge.generator.generator import MotionGenerator
     from rest_bridge.generator.latent import LatentSpace
 
     space = LatentSpace(package)
-    motion = MotionGenerator(package, num_steps=steps or None, threads=threads, provider=provider)
+    computes = partial(_provider, package, provider, threads)
+    motion = MotionGenerator(
+        package,
+        num_steps=steps or None,
+        threads=threads,
+        provider=computes("dit"),
+        chunk_latents=chunk_latents,
+    )
+    drawing = Drawing(threads, computes("decoder"))
     return Stages(
-        speech=SpeechEncoder(package, threads=threads, provider=provider),
+        speech=SpeechEncoder(package, threads=threads, provider=computes("speech_encoder")),
         motion=motion,
         life=LifePlanner(seed),
         latent_space=space,
-        decoder=FaceDecoder(package, avatar, size_px),
+        decoder=drawing.decoder(package, avatar, size_px),
         avatar_latent=_avatar_latent(space, avatar),
         max_chunk_latents=motion.max_chunk_latents,
         avatar_id=avatar_id(avatar),
-        smaller=_smaller(package, avatar, size_px),
+        smaller=drawing.smaller(package, avatar, size_px),
+        drawing=drawing,
     )
 
 
@@ -225,9 +272,8 @@ def with_avatar(stages: Stages, package: ModelPackage, avatar: Avatar, *, size_p
         avatar: the new face.
         size_px: width and height of the pictures.
     """
-    from rest_bridge.generator.decoder import FaceDecoder
-
-    decoder = FaceDecoder(package, avatar, size_px)
+    drawing = stages.drawing
+    decoder = drawing.decoder(package, avatar, size_px)
     latent = _avatar_latent(stages.latent_space, avatar)
     for _ in decoder.decode(latent):  # so that its first picture in the stream takes no longer
         pass
@@ -236,7 +282,7 @@ def with_avatar(stages: Stages, package: ModelPackage, avatar: Avatar, *, size_p
         decoder=decoder,
         avatar_latent=latent,
         avatar_id=avatar_id(avatar),
-        smaller=_smaller(package, avatar, size_px),
+        smaller=drawing.smaller(package, avatar, size_px),
     )
 
 
@@ -252,13 +298,7 @@ def _avatar_latent(space: LatentStage, avatar: Avatar) -> FloatArray:
     return space.from_rig(rest)
 
 
-def _smaller(
-    package: ModelPackage, avatar: Avatar, size_px: int
-) -> Callable[[float], PictureStage]:
-    def make(scale: float) -> PictureStage:
-        from rest_bridge.generator.decoder import MIN_SIZE_PX, FaceDecoder
-
-        small_px = max(MIN_SIZE_PX, round(size_px * scale))
-        return EnlargedPictures(FaceDecoder(package, avatar, small_px), size_px)
-
-    return make
+def _provider(package: ModelPackage, wanted: str, threads: int, graph: str) -> str:
+    if not package.has(f"{graph}.onnx"):
+        return "cpu"
+    return choose(package, graph, wanted, threads=threads).provider

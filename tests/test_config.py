@@ -113,7 +113,7 @@ def test_a_key_with_two_letters_swapped_finds_itself(key: str, data: st.DataObje
         ("output.fps", 29, "24, 25, 30, 50, 60"),
         ("audio.loop", "perhaps", "true or false"),
         ("audio.gain_db", "nan", "finite"),
-        ("model.provider", "tpu", "'auto' or 'cpu'"),
+        ("model.provider", "tpu", "'auto', 'cpu', 'cuda'"),
         ("endpoints.frames", "ipc:///tmp/x", "tcp://127.0.0.1"),
         ("endpoints.frames", "tcp://127.0.0.1:99999", "port"),
         ("endpoints.frames", "tcp://0.0.0.0:5570", "insecure"),

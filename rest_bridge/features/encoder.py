@@ -27,7 +27,7 @@ class SpeechEncoder:
         Args:
             package: the model package.
             threads: CPU threads.
-            provider: "cpu", or "auto" to try GPUs.
+            provider: what computes, a name of `inference.session.PROVIDERS`.
 
         Raises:
             PackageError: the package has no speech encoder, or ONNX Runtime is missing.

@@ -2,11 +2,16 @@
 
 Place in the flow: motion latent + base flow -> here -> compositor. The reference's features are
 computed once. It moves the portrait's own pixels by a little; it cannot bring in others.
-Shape letters: B = 1, G = 64 cells.
+
+Where the package has the decoder in parts (`training.split_decoder`), OpenCV reads the features
+between them: ONNX Runtime's GridSample takes twenty times as long for the same numbers.
+Shape letters: B = 1, G = 64 cells, C channels.
 """
 
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
+import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar, HeadField
@@ -16,10 +21,15 @@ from rest_bridge.types import Array, FloatArray
 
 GRAPH: Final = "decoder"
 _FRAME: Final = np.eye(2, dtype=np.float32)
+_AT_ONCE: Final = 4
+"""Channels that OpenCV reads together."""
+
+Run = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes all values known so far by name, returns the new ones."""
 
 
 class FlowDecoder:
-    """Runs `decoder.onnx` for one avatar; frame-wise, without memory.
+    """Runs the decoder for one avatar; frame-wise, without memory.
 
     Attributes:
         head: how the avatar's head moves, refined; None: as it was imported.
@@ -27,17 +37,32 @@ class FlowDecoder:
 
     head: HeadField | None = None
 
-    def __init__(self, package: ModelPackage, avatar: Avatar) -> None:
+    def __init__(
+        self, package: ModelPackage, avatar: Avatar, *, threads: int = 1, provider: str = "cpu"
+    ) -> None:
         """Look at the portrait once.
 
         Args:
             package: with reference_encoder.onnx and decoder.onnx.
             avatar: whose portrait is the reference.
+            threads: CPU threads of the decoder.
+            provider: what computes it, see `inference.session`.
         """
-        self.cells = int(package.section(GRAPH)["flow_size"])
+        section = package.section(GRAPH)
+        self.cells = int(section["flow_size"])
         found = refine(avatar, package)
         self.head, self._features = found.head, found.features
-        self._decoder = package.session(GRAPH)
+        num_parts = int(section.get("parts", 0))
+        on_cpu = provider == "cpu"
+        names = [f"{GRAPH}_{k}" for k in range(num_parts)] if num_parts and on_cpu else [GRAPH]
+        self._readings = section["readings"] if len(names) > 1 else []
+        self._parts = [
+            _runner(package.session(name, threads=threads, provider=provider)) for name in names
+        ]
+        # Channels last, so that one reading fetches neighbours in memory.
+        self._tables = {
+            one["feature"]: feature_planes(self._features[one["feature"]]) for one in self._readings
+        }
 
     def __call__(self, latent: FloatArray, frame: int, base: Array) -> Array:
         """Correct one video frame.
@@ -56,5 +81,71 @@ class FlowDecoder:
             "base": np.ascontiguousarray(2.0 * base.transpose(2, 0, 1)[None]),
             **self._features,
         }
-        correction = self._decoder.run(inputs, ("correction",))["correction"]
-        return 0.5 * correction[0].transpose(1, 2, 0)
+        found = run_parts(self._parts, self._readings, inputs, self._tables)
+        return 0.5 * found["correction"][0].transpose(1, 2, 0)
+
+
+def run_parts(
+    parts: Sequence[Run],
+    readings: Sequence[Mapping[str, str]],
+    inputs: Mapping[str, Array],
+    tables: Mapping[str, list[Array]] | None = None,
+) -> dict[str, Array]:
+    """Run a decoder that is in parts, reading features between them.
+
+    Args:
+        parts: in order; one more than there are readings.
+        readings: `feature`, `places` and `read` of each, from the manifest.
+        inputs: of the whole decoder.
+        tables: `feature_planes` of each feature that is read; made here if None.
+
+    Returns:
+        Everything that is known in the end, with "correction" float32 [1, 2, G, G].
+    """
+    values = dict(inputs)
+    for number, part in enumerate(parts):
+        values.update(part(values))
+        if number < len(readings):
+            one = readings[number]
+            known = tables or {}
+            planes = known.get(one["feature"]) or feature_planes(values[one["feature"]])
+            values[one["read"]] = read_planes(planes, values[one["places"]][0])
+    return values
+
+
+def feature_planes(features: Array) -> list[Array]:
+    """Return features float32 [1, C, H, W] as pieces [H, W, up to 4] that OpenCV reads."""
+    last = np.moveaxis(features[0], 0, -1)
+    return [
+        np.ascontiguousarray(last[..., first : first + _AT_ONCE])
+        for first in range(0, last.shape[-1], _AT_ONCE)
+    ]
+
+
+def read_planes(planes: Sequence[Array], places: Array) -> Array:
+    """Read features bilinearly; beyond the border its cells continue.
+
+    Args:
+        planes: from `feature_planes`.
+        places: float32 [H', W', 2], x and y, -1..1 from border to border.
+
+    Returns:
+        float32 [1, C, H', W'].
+    """
+    height, width = planes[0].shape[:2]
+    scale = np.array([width / 2, height / 2], np.float32)
+    cells = (places + np.float32(1)) * scale - np.float32(0.5)
+    remap: Any = cv2.remap  # its stubs know no two-channel map
+    read = [
+        remap(plane, cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for plane in planes
+    ]
+    pieces = [np.moveaxis(np.atleast_3d(one), -1, 0) for one in read]
+    return np.ascontiguousarray(np.concatenate(pieces)[None])
+
+
+def _runner(session: Any) -> Run:
+    def run(values: dict[str, Any]) -> dict[str, Any]:
+        return session.run({name: values[name] for name in session.input_names})
+
+    return run

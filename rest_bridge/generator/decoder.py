@@ -36,6 +36,8 @@ class FaceDecoder:
         size_px: int,
         *,
         flow_decoder: FlowDecoder | None = None,
+        threads: int = 1,
+        provider: str = "cpu",
     ) -> None:
         """Prepare an avatar for drawing.
 
@@ -45,6 +47,8 @@ class FaceDecoder:
             avatar: whom to draw.
             size_px: width and height of the frames, 64 to 2160.
             flow_decoder: to be used instead of the package's, with its refined head.
+            threads: CPU threads of the trained part.
+            provider: what computes the trained part, a name of `inference.session.PROVIDERS`.
 
         Raises:
             AvatarError: the size is outside the allowed range.
@@ -57,7 +61,7 @@ class FaceDecoder:
         self.size_px = size_px
         self._space = LatentSpace(package)
         if flow_decoder is None and package.has("decoder.onnx"):
-            flow_decoder = FlowDecoder(package, avatar)
+            flow_decoder = FlowDecoder(package, avatar, threads=threads, provider=provider)
         self._flow_decoder = flow_decoder
         if flow_decoder is not None and flow_decoder.head is not None:
             avatar = replace(avatar, head=flow_decoder.head)

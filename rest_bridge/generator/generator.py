@@ -22,6 +22,8 @@ from rest_bridge.inference.state import ArraySpec, StateSpec
 from rest_bridge.types import LATENT_SHAPE, Array, FloatArray, State
 
 _MOST_STEPS: Final = 8
+_CHUNK_SIZE: Final = "T"
+"""What the graph calls the number of latent frames in a chunk."""
 _NEXT_LATENT: Final = "motion.next_latent"
 
 
@@ -36,6 +38,7 @@ class MotionGenerator:
         temperature: float | None = None,
         threads: int = 1,
         provider: str = "cpu",
+        chunk_latents: int | None = None,
     ) -> None:
         """Load the graphs.
 
@@ -45,7 +48,8 @@ class MotionGenerator:
             temperature: factor on the noise, 0 to 1; lower is more typical, less lively motion;
                 the package's choice if None.
             threads: CPU threads of each graph.
-            provider: "cpu", or "auto" to try GPUs.
+            provider: what computes, a name of `inference.session.PROVIDERS`.
+            chunk_latents: length of the chunks, if all have the same; a third faster.
 
         Raises:
             PackageError: the package has no DiT or wants unknown conditions, or ONNX Runtime is
@@ -69,7 +73,12 @@ class MotionGenerator:
         self._temperature = np.float32(heat)
         self._eyes = EyePlan(package) if package.has("motion.npz") else None
         self.num_steps = steps
-        self._session = package.session("dit", threads=threads, provider=provider)
+        self._session = package.session(
+            "dit",
+            threads=threads,
+            provider=provider,
+            sizes={_CHUNK_SIZE: chunk_latents} if chunk_latents else None,
+        )
         self._prefill = package.session("dit_prefill", threads=threads, provider=provider)
         self._graph_spec = StateSpec.from_manifest(section["state"])
         self.max_chunk_latents: int = int(section["max_chunk_latents"])

@@ -75,13 +75,26 @@ class ModelPackage:
         """Say whether the package lists a file of this name."""
         return file_name in self.manifest["files"]
 
-    def session(self, name: str, *, threads: int = 1, provider: str = "cpu") -> Session:
-        """Load NAME.onnx.
+    def session(
+        self,
+        name: str,
+        *,
+        threads: int = 1,
+        provider: str = "cpu",
+        sizes: Mapping[str, int] | None = None,
+    ) -> Session:
+        """Load NAME.onnx; arguments as for `Session`.
 
         Raises:
             PackageError: the graph is not part of the package or cannot be loaded.
         """
-        return Session(self._file(f"{name}.onnx"), threads=threads, provider=provider)
+        path = self._file(f"{name}.onnx")
+        return Session(path, threads=threads, provider=provider, sizes=sizes)
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of NAME.onnx, as the manifest has it."""
+        self._file(f"{name}.onnx")
+        return str(self.manifest["files"][f"{name}.onnx"]["sha256"])
 
     def arrays(self, name: str) -> Mapping[str, Array]:
         """Return the arrays of NAME.npz, read once.

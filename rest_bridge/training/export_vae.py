@@ -22,6 +22,7 @@ from rest_bridge.inference.package import DEFAULT_PACKAGE
 from rest_bridge.model.vae import NUM_MAPS, PART_SIZE, VaeParams, VideoVae
 from rest_bridge.training.checkpoint import CheckpointError, load_checkpoint, load_weights
 from rest_bridge.training.package_writer import write_package_part
+from rest_bridge.training.split_decoder import add_parts
 from rest_bridge.training.vae import new_vae
 
 TOLERANCE: Final = 2e-4
@@ -162,6 +163,7 @@ def export_vae(
         "held_out": {name: round(float(value), 4) for name, value in scores.items()},
     }
     write_package_part(package_dir, files=graphs, sections={"decoder": section})
+    add_parts(package_dir)
 
 
 def main() -> None:

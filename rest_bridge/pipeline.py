@@ -21,7 +21,7 @@ from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
 from rest_bridge.framer import Framer
 from rest_bridge.generator.retime import Retimer
 from rest_bridge.generator.sampler import latent_noise
-from rest_bridge.generator.steady import HeadSmoother
+from rest_bridge.generator.steady import MotionEvener
 from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.lateness import LateAction, late_action
 from rest_bridge.metrics import Metrics
@@ -82,7 +82,7 @@ class Pipeline:
         self._chunk = chunk_latents
         self._metrics = metrics or Metrics()
         self._decimator, self._retimer = Decimator(), Retimer(fps)
-        self._head = HeadSmoother()
+        self._evener = MotionEvener()
         self._framer = Framer(fps, self._metrics)
         self.samples_per_frame = VOICE_RATE_HZ // fps
         self._steering = SteeringRamp.steady()
@@ -94,7 +94,7 @@ class Pipeline:
             "decimator": self._decimator.initial_state(),
             "speech": stages.speech.initial_state(),
             "motion": stages.motion.initial_state(stages.avatar_latent),
-            "head": self._head.initial_state(),
+            "head": self._evener.initial_state(),
             "retimer": self._retimer.initial_state(),
         }
         self._source_start: int | None = None
@@ -291,10 +291,10 @@ class Pipeline:
         return [(self.num_frames + place) % every == 0 for place in range(num_frames)]
 
     def _steady(self, latents: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the rig with an evenly moving head, and the latents that read out as that."""
+        """Return the evenly moving rig and the latents that read out as that."""
         space = self._stages.latent_space
         raw = space.to_rig(latents)
-        rig, self._states["head"] = self._head.step(raw, self._states["head"])
+        rig, self._states["head"] = self._evener.step(raw, self._states["head"])
         change = space.from_rig(rig) - space.from_rig(raw)
         return rig, (latents + change).astype(np.float32, copy=False)
 

@@ -7,7 +7,7 @@ from rest_bridge.generator.generator import MotionGenerator
 from rest_bridge.generator.latent import LatentSpace
 from rest_bridge.generator.life import LifePlanner
 from rest_bridge.generator.sampler import latent_noise
-from rest_bridge.generator.steady import HeadSmoother
+from rest_bridge.generator.steady import MotionEvener
 from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.rig import RIG_INDEX
@@ -39,7 +39,7 @@ def stream(package: ModelPackage, wish: Steering | None) -> FloatArray:
         generator.initial_state(np.zeros((1, 16, 4, 4), np.float32)),
         SteeringRamp.steady(),
     )
-    smoother = HeadSmoother()
+    smoother = MotionEvener()
     steady, parts = smoother.initial_state(), []
     width = package.section("dit")["config"]["audio_width"]
     silence = np.zeros((1, 2, width), np.float32)

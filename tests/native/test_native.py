@@ -2,22 +2,20 @@
 
 import random
 import shutil
-import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rest_bridge.client import BridgeClient
-from rest_bridge.errors import SinkError, WireError
+from rest_bridge.errors import WireError
 from rest_bridge.sinks.messages import FrameMessage, ReplyMessage, RequestMessage
 from rest_bridge.sinks.wire import decode
 from tests.fuzz.decoders import SEEDS, mutate
+from tests.support.daemon import running_daemon
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "plugins" / "native"
@@ -102,51 +100,11 @@ def test_c_and_python_accept_the_same_messages(build: Path) -> None:
     assert accepted > 100
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Run a real daemon that takes pushed speech; yields its addresses."""
-    names = ("frames", "events", "control", "speech")
-    addresses = dict(
-        zip(names, (f"tcp://127.0.0.1:{port}" for port in _free_ports(4)), strict=True)
-    )
-    folder = tmp_path_factory.mktemp("daemon")
-    (folder / "c.toml").write_text(
-        "[endpoints]\n"
-        + "".join(f'{n} = "{addresses[n]}"\n' for n in names[:3])
-        + f'audio_in = "{addresses["speech"]}"\n[preview]\nenabled = false\n'
-        + '[audio]\nsource = "push"\n'
-    )
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rest_bridge", "run", "--config", str(folder / "c.toml")],
-        cwd=ROOT, stdout=log, stderr=log,
-    )  # fmt: skip
-    try:
-        with BridgeClient(frames="", events="", control=addresses["control"]) as client:
-            deadline = time.monotonic() + 120
-            while True:
-                try:
-                    client.request("speech", timeout_s=2.0)
-                    break
-                except SinkError:
-                    assert process.poll() is None, (folder / "log").read_text()
-                    assert time.monotonic() < deadline, (folder / "log").read_text()
-                    time.sleep(0.2)
-        yield addresses
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
+    with running_daemon(tmp_path_factory.mktemp("daemon")) as daemon:
+        yield daemon.addresses
 
 
 def test_the_viewer_shows_the_live_face_with_its_transparency(

@@ -138,7 +138,7 @@ class MotionLearner:
         return {
             "flow": measure.rig_error(rig, scene.target, scene.weight * flow_weight),
             "off": 0.3 * measure.off_readout(predicted),
-            "motion": measure.motion_error(rig, scene.target),
+            "motion": settings.motion * measure.motion_error(rig, scene.target),
             "shake": 20.0 * measure.head_shake(rig, scene.target),
             "closure": settings.closure * measure.closure_error(rig, scene.target, scene.closure),
             "still": settings.still * measure.still_error(rig, scene.target, scene.rest),

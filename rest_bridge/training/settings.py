@@ -64,6 +64,7 @@ class StageSettings:
         ema: decay of the averaged weights that are validated, handed on and exported.
         precision: "bf16" (autocast) or "float32".
         save_every_s, validate_every_s: wall clock; 0 for never.
+        babble: share of crops behind whose talker others talk, mixed anew each time.
     """
 
     start: str = ""
@@ -81,6 +82,7 @@ class StageSettings:
     precision: str = "bf16"
     save_every_s: float = 120.0
     validate_every_s: float = 0.0
+    babble: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class MotionSettings(StageSettings):
         synchronous: share of clips with one flow time for all chunks.
         full_noise: share of flow times that are exactly 1, where every sampler begins.
         drop_audio, drop_reference: shares of crops without each.
+        motion: weight of the loss on frame differences, those inside a latent frame and those
+            across its border alike.
         closure, still: weights of the losses on lips that must shut and on lips at rest.
     """
 
@@ -114,6 +118,7 @@ class MotionSettings(StageSettings):
     full_noise: float = 0.0
     drop_audio: float = 0.1
     drop_reference: float = 0.1
+    motion: float = 1.0
     closure: float = 0.5
     still: float = 0.5
 

@@ -17,6 +17,7 @@ from rest_bridge.errors import ConfigError
 from rest_bridge.generator import conditions
 from rest_bridge.rig import RIG_INDEX, mirror_rig
 from rest_bridge.training import expressions
+from rest_bridge.training.mel_babble import BabbleMixer
 from rest_bridge.training.speech_sessions import (
     HISTORY_LATENTS,
     LOOKAHEAD_FRAMES,
@@ -27,6 +28,8 @@ from rest_bridge.types import LATENT_STRIDE
 
 FloatArray = npt.NDArray[np.float32]
 
+_NORMALISER_FRAMES: Final = 400
+"""Sound before a crop over which the running normaliser settles."""
 _STYLE_SHARES: Final = {"grid": 2.0, "facegood": 2.0, "read": 2.8, "synthetic": 1.4,
                         "foreign": 1.2, "negative": 0.8, "own": 2.0}  # fmt: skip
 
@@ -60,6 +63,7 @@ def compose(
     first: int,
     num_latents: int,
     rng: np.random.Generator | None,
+    mel: FloatArray | None = None,
 ) -> Batch:
     """Cut one crop and add what depends on the reference and on wishes; a batch of one.
 
@@ -70,6 +74,7 @@ def compose(
         num_latents: T.
         rng: source of references, wishes and dropped conditions; None for a neutral reference,
             no wishes and all conditions but the style given (validation).
+        mel: sound of the whole session to hear instead of its own, [H + M, 80].
 
     Returns:
         The crop, B = 1.
@@ -79,6 +84,7 @@ def compose(
     count = num_latents * LATENT_STRIDE
     mel_first = first * MEL_PER_LATENT + LOOKAHEAD_FRAMES
     mel_stop = mel_first + (HISTORY_LATENTS + num_latents) * MEL_PER_LATENT
+    heard = session.mel[version] if mel is None else mel
     smile, brow, amount = np.zeros(count, np.float32), np.zeros(count, np.float32), 1.0
     emotions = np.zeros((count, len(conditions.EMOTIONS)), np.float32)
     reference = np.zeros(58, np.float32)
@@ -124,7 +130,7 @@ def compose(
     if session.tracked:  # whose accents and brows are what they are
         rows[:, [conditions.CONDITION_INDEX["amountGiven"], 11]] = 0
     batch = Batch(
-        session.mel[version, mel_first:mel_stop].astype(np.float32)[None],
+        heard[mel_first:mel_stop].astype(np.float32)[None],
         rig[None], reference[None], rows[None],
         (session.weight[frames] + 2 * closure)[None],
     )  # fmt: skip
@@ -148,7 +154,8 @@ def articulation(style: str) -> FloatArray:
                  "mouthUpperUpLeft", "mouthUpperUpRight"):  # fmt: skip
         factors[RIG_INDEX[name]] = wide
     if style in ("read", "synthetic", "foreign"):
-        factors[[RIG_INDEX["mouthFunnel"], RIG_INDEX["mouthPucker"]]] = 1.15
+        factors[[RIG_INDEX["mouthFunnel"], RIG_INDEX["mouthPucker"]]] = 1.4
+        factors[RIG_INDEX["mouthRollLower"]] = 1.25  # an f is not a p
     return factors
 
 
@@ -197,6 +204,8 @@ def batches(
     num_latents: int,
     seed: int,
     first_step: int = 0,
+    mixer: BabbleMixer | None = None,
+    babble: float = 0.0,
 ) -> Iterator[Batch]:
     """Yield training batches for ever; step n depends on the seed and n only (exact resume).
 
@@ -206,6 +215,8 @@ def batches(
         num_latents: T of each crop.
         seed: of all chance.
         first_step: number of the first batch.
+        mixer: puts other talkers behind the talker; None for never.
+        babble: share of crops in which it does.
 
     Yields:
         Batches of `batch_size` crops.
@@ -225,6 +236,7 @@ def batches(
     styles = sorted(by_style)
     shares = np.array([_STYLE_SHARES[s] for s in styles])
     lengths = {s: np.array([float(x.num_latents) for x in by_style[s]]) for s in styles}
+    talking = [session for session in sessions if session.style != "negative"]
     step = first_step
     while True:
         rng = np.random.default_rng([seed, step])
@@ -235,9 +247,19 @@ def batches(
             session = by_style[style][int(rng.choice(len(odds), p=odds))]
             version = int(rng.integers(len(session.mel)))
             first = int(rng.integers(session.num_latents - num_latents + 1))
+            mel = None
+            if mixer is not None and style != "negative" and rng.random() < babble:
+                others = [talking[int(k)].mel[0] for k in
+                          rng.integers(len(talking), size=mixer.num_voices(rng))]  # fmt: skip
+                start = first * MEL_PER_LATENT + LOOKAHEAD_FRAMES
+                stop = start + (HISTORY_LATENTS + num_latents) * MEL_PER_LATENT
+                heard = slice(max(0, start - _NORMALISER_FRAMES), stop)
+                mel = np.zeros(session.mel[version].shape, np.float32)
+                mel[heard] = mixer.mix(session.mel[version][heard], others, rng)
             crops.append(
-                compose(session, version=version, first=first, num_latents=num_latents, rng=rng)
-            )
+                compose(session, version=version, first=first, num_latents=num_latents, rng=rng,
+                        mel=mel)
+            )  # fmt: skip
         yield stack(crops)
         step += 1
 

@@ -22,6 +22,7 @@ from rest_bridge.training.checkpoint import load_checkpoint, load_weights, save_
 from rest_bridge.training.curve import LossCurve
 from rest_bridge.training.distillation import AsdLearner, DistillLearner, freeze
 from rest_bridge.training.loop import Learner, Loop
+from rest_bridge.training.mel_babble import BabbleMixer
 from rest_bridge.training.motion_learner import (
     MotionLearner,
     StudentLearner,
@@ -86,9 +87,10 @@ def train_stage(
         _freeze(learner, stage, own, settings)
     data = sessions if sessions is not None else load_sessions(Path(settings.data))
     check_lengths(data, own.num_latents)
+    mixer = BabbleMixer.read(Path(settings.data)) if own.babble else None
     with joined_ranks() as ranks:
         loop = Loop(
-            learner, batch_source(data, own, settings.seed), own, out,
+            learner, batch_source(data, own, settings.seed, mixer), own, out,
             seed=settings.seed, ranks=ranks,
         )  # fmt: skip
         log.info("%s: %d sessions, from step %d", stage, len(data), loop.step)
@@ -149,7 +151,10 @@ def check_lengths(sessions: list[speech_sessions.Session], num_latents: int) -> 
 
 
 def batch_source(
-    sessions: list[speech_sessions.Session], settings: StageSettings, seed: int
+    sessions: list[speech_sessions.Session],
+    settings: StageSettings,
+    seed: int,
+    mixer: BabbleMixer | None = None,
 ) -> Callable[[int], speech_data.Batch]:
     """Return micro-batches by number, the same whenever asked."""
 
@@ -157,7 +162,7 @@ def batch_source(
         return next(
             speech_data.batches(
                 sessions, batch_size=settings.batch_size, num_latents=settings.num_latents,
-                seed=seed, first_step=number,
+                seed=seed, first_step=number, mixer=mixer, babble=settings.babble,
             )
         )  # fmt: skip
 

@@ -69,10 +69,16 @@ class Driver:
         return Pipeline(replace(stages, life=LifePlanner(own)), seed=own, chunk_latents=chunk)
 
     def pictures(
-        self, avatar: Avatar, name: str, voice: FloatArray, *, chunk: int = 1
+        self,
+        avatar: Avatar,
+        name: str,
+        voice: FloatArray,
+        *,
+        chunk: int = 1,
+        seed: int | None = None,
     ) -> Iterator[Frame]:
-        """Yield the frames of a voice, float32 [S] at 48 kHz."""
-        yield from self._stream(self.pipeline(avatar, name, chunk=chunk), voice)
+        """Yield the frames of a voice, float32 [S] at 48 kHz; a seed instead of the driver's."""
+        yield from self._stream(self.pipeline(avatar, name, chunk=chunk, seed=seed), voice)
 
     def rig_only(
         self, voice: FloatArray, *, seed: int | None = None, steering: Steering | None = None

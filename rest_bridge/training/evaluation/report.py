@@ -31,7 +31,8 @@ _DECIMALS: Final = {"lag_ms": 0, "offset_own_ms": 0, "offset_ms": 0, "blinks_a_m
 _FINE: Final = ("fid_own", "slope", "slope_low", "slope_high", "first", "last",
                 "open_rig", "most_rig", "tremble_deg", "identity")  # fmt: skip
 _WITHOUT_INTERVAL: Final = ("_low", "_high", "_items")
-_SKIPPED: Final = ("confidence",)
+_SKIPPED: Final = ("confidence", "energy_border_rig", "energy_inside_rig",
+                   "energy_border_pictures", "energy_inside_pictures")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

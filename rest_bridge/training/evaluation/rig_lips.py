@@ -47,9 +47,9 @@ def jobs(shop: Workshop) -> list[Job]:
         sets.append(languages.language_clips(language, 2 if quick else 3))
     sets.append(library.recorded_languages())
     made = [
-        Job(f"rig/{clip.group}/{clip.name}", _job(shop, clip, clips))
+        Job(f"rig/{clip.group}/{clip.name}", _job(shop, clip, clips, shop.seed + life))
         for clips in sets
-        for clip in clips
+        for life, clip in enumerate(clips)
     ]
     sounds = conditions.silences(_SILENCE_S, voices, seed=shop.seed)
     return made + [
@@ -58,9 +58,11 @@ def jobs(shop: Workshop) -> list[Job]:
     ]
 
 
-def _job(shop: Workshop, clip: HeldOut, others: Sequence[HeldOut]) -> Callable[[], list[Row]]:
+def _job(
+    shop: Workshop, clip: HeldOut, others: Sequence[HeldOut], seed: int
+) -> Callable[[], list[Row]]:
     def work() -> list[Row]:
-        rig = shop.driver.rig_only(clip.voice)
+        rig = shop.driver.rig_only(clip.voice, seed=seed)
         # A rig's gap has no unit in common with a tracked one, so sizes are not compared.
         values = judge(
             replace(clip, real=False), others, curves.lip_aperture(rig), curves.mouth_width(rig)

@@ -52,11 +52,12 @@ def jobs(shop: Workshop) -> list[Job]:
         for clip in chosen
     ]
     chunks = (1,) if shop.quick else (1, 2, 3)
-    voices = shop.library.talkers(3 if shop.quick else 6)
+    voices = shop.library.talkers(6 if shop.quick else 14)
+    # Each clip lives a life of its own: one blink's place against the latents decides much.
     made += [
-        Job(f"picture/seams/{chunk}/{clip.name}", _seam_job(shop, clip, chunk))
+        Job(f"picture/seams/{chunk}/{clip.name}", _seam_job(shop, clip, chunk, shop.seed + life))
         for chunk in chunks
-        for clip in voices
+        for life, clip in enumerate(voices)
     ]
     return made
 
@@ -126,20 +127,23 @@ def _cut(
     return plane[low[1] : high[1], low[0] : high[0]]
 
 
-def _seam_job(shop: Workshop, clip: HeldOut, chunk: int) -> Callable[[], list[Row]]:
+def _seam_job(shop: Workshop, clip: HeldOut, chunk: int, seed: int) -> Callable[[], list[Row]]:
     def work() -> list[Row]:
-        name = "t2i_302"
-        frames = shop.driver.pictures(shop.shelf.avatar(name), name, clip.voice, chunk=chunk)
+        name, driver = "t2i_302", shop.driver
+        avatar = shop.shelf.avatar(name)
         pictures, rig = [], []
-        for frame in frames:
+        for frame in driver.pictures(avatar, name, clip.voice, chunk=chunk, seed=seed):
             pictures.append(frame.rgba[::4, ::4, :3].astype(np.float32))
             rig.append(frame.rig.values)
-        scale = np.asarray(shop.driver.package.arrays("motion")["rig_scale"])
-        values = {
-            "border_pictures": border_share(np.stack(pictures), chunk),
-            "border_rig": border_share(np.stack(rig) / scale, chunk),
-            "border_latent": border_share(np.stack(pictures), 1),
-        }
+        scale = np.asarray(driver.package.arrays("motion")["rig_scale"])
+        values = {"border_latent": border_share(np.stack(pictures), 1)}
+        for kind, sequence in (("pictures", np.stack(pictures)), ("rig", np.stack(rig) / scale)):
+            at_border, inside = change_energy(sequence, chunk)
+            values |= {
+                f"border_{kind}": border_share(sequence, chunk),
+                f"energy_border_{kind}": at_border,
+                f"energy_inside_{kind}": inside,
+            }
         return [Row(SUBSET, f"seams, chunks of {chunk}", clip.name, name, values)]
 
     return work
@@ -155,10 +159,24 @@ def border_share(sequence: FloatArray, chunk_latents: int) -> float:
     Returns:
         1 where borders cannot be told; NaN for fewer than two chunks.
     """
+    at_border, inside = change_energy(sequence, chunk_latents)
+    return at_border / max(inside, 1e-12)
+
+
+def change_energy(sequence: FloatArray, chunk_latents: int) -> tuple[float, float]:
+    """Return the mean squared change from frame to frame, at chunk borders and inside.
+
+    Args:
+        sequence: float32 [F, ...], frames or rig values; the first frame begins a chunk.
+        chunk_latents: latent frames a chunk.
+
+    Returns:
+        Both NaN for fewer than two chunks.
+    """
     change = np.diff(sequence.reshape(len(sequence), -1), axis=0)
     energy = (change.astype(np.float64) ** 2).mean(1)
     length = chunk_latents * LATENT_STRIDE
     at_border = (np.arange(1, len(sequence)) % length) == 0
     if not at_border.any() or at_border.all():
-        return math.nan
-    return float(energy[at_border].mean() / max(float(energy[~at_border].mean()), 1e-12))
+        return math.nan, math.nan
+    return float(energy[at_border].mean()), float(energy[~at_border].mean())

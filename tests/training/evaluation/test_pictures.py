@@ -13,6 +13,8 @@ from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.importer import import_portrait
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.training.evaluation import flow_reading, halo, sharpness
+from rest_bridge.training.evaluation.jobs import Row
+from rest_bridge.training.evaluation.targets import verdicts
 
 SIZE = 200
 
@@ -57,6 +59,18 @@ def test_even_motion_has_no_seam_and_a_jump_at_borders_has() -> None:
     jumping = even + np.repeat(np.arange(20), 2)[:, None].astype(np.float32)
     assert sharpness.border_share(jumping, 1) == pytest.approx(4)
     assert sharpness.border_share(jumping, 2) == pytest.approx(4 / 2, rel=0.1)
+
+
+def test_seams_are_summed_over_clips_so_that_one_blink_decides_nothing() -> None:
+    def row(clip: str, border: float, inside: float) -> Row:
+        energies = {"energy_border_rig": border, "energy_inside_rig": inside}
+        return Row("picture", "seams, chunks of 1", clip, "", energies | {"border_rig": 99.0})
+
+    rows = [row("a", 4.0, 1.0), row("b", 1.0, 4.0), row("c", 1.0, 1.0)]
+    seam = next(v for v in verdicts(rows) if v.target.name.endswith("inside, rig"))
+    assert seam.found.mean == pytest.approx(1)
+    assert seam.found.num_clips == 3
+    assert seam.met
 
 
 def _disc(fringe: tuple[int, int, int]) -> np.ndarray:

@@ -19,7 +19,9 @@ from rest_bridge.types import ByteArray
 _NUM_SLOTS: Final = 3
 _NUM_NUMBERS: Final = 8
 _HEADER_BYTES: Final = _NUM_NUMBERS * 8
-_SEQUENCE, _SENT, _REPEATED = 0, 1, 2
+_SEQUENCE, _SENT, _REPEATED, _LOST, _LOSSES = 0, 1, 2, 3, 4
+_DUE = 5
+"""One for each slot."""
 
 
 class CameraFrames:
@@ -41,6 +43,8 @@ class CameraFrames:
             _NUM_SLOTS, height, width, 4
         )
         self._seen = 0
+        self.due_ns = 0
+        """When the picture that was taken last had its turn; 0 where nobody said."""
 
     @classmethod
     def create(cls, width: int, height: int) -> "CameraFrames":
@@ -62,23 +66,26 @@ class CameraFrames:
             os.close(handle)
         return cls(Path(name), width, height)
 
-    def put(self, rgba: ByteArray) -> None:
+    def put(self, rgba: ByteArray, due_ns: int = 0) -> None:
         """Leave a picture.
 
         Args:
             rgba: uint8 [height, width, 4].
+            due_ns: monotonic time of its turn, if that is known.
         """
         sequence = int(self._numbers[_SEQUENCE]) + 1
         np.copyto(self._slots[sequence % _NUM_SLOTS], rgba)
+        self._numbers[_DUE + sequence % _NUM_SLOTS] = due_ns
         self._numbers[_SEQUENCE] = sequence
 
     def take(self) -> ByteArray | None:
         """Return a copy of the newest picture, None if it was taken already."""
         while (sequence := int(self._numbers[_SEQUENCE])) != self._seen:
             picture = self._slots[sequence % _NUM_SLOTS].copy()
+            due_ns = int(self._numbers[_DUE + sequence % _NUM_SLOTS])
             # The writer comes back to this slot with its third picture from here.
             if int(self._numbers[_SEQUENCE]) < sequence + _NUM_SLOTS - 1:
-                self._seen = sequence
+                self._seen, self.due_ns = sequence, due_ns
                 return picture
         return None
 
@@ -86,6 +93,21 @@ class CameraFrames:
         """Note that a picture went to the camera."""
         self._numbers[_SENT] += 1
         self._numbers[_REPEATED] += repeated
+
+    def note_loss(self, *, lost: bool) -> None:
+        """Note that the camera has gone, or is back."""
+        self._numbers[_LOSSES] += lost
+        self._numbers[_LOST] = lost
+
+    @property
+    def lost(self) -> bool:
+        """Whether the camera is gone now."""
+        return bool(self._numbers[_LOST])
+
+    @property
+    def num_losses(self) -> int:
+        """How often the camera has gone."""
+        return int(self._numbers[_LOSSES])
 
     @property
     def num_sent(self) -> int:

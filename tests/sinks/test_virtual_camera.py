@@ -15,6 +15,7 @@ import pytest
 from rest_bridge.errors import SinkUnavailable
 from rest_bridge.sinks import camera_worker
 from rest_bridge.sinks.camera_frames import CameraFrames
+from rest_bridge.sinks.camera_pace import CameraPacer
 from rest_bridge.sinks.camera_remedies import camera_remedy
 from rest_bridge.sinks.convert import FrameFitter, to_i420
 from rest_bridge.sinks.sink import SinkRunner
@@ -173,21 +174,55 @@ def test_closing_ends_the_process_and_leaves_no_file(camera: VirtualCamera) -> N
 
 
 @needs_camera
-def test_death_of_the_process_is_reported_and_the_stream_goes_on(
-    camera: VirtualCamera,
+def test_a_process_that_dies_is_started_again_and_the_stream_goes_on(
+    camera: VirtualCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures: list[str] = []
     runner = SinkRunner(camera, FORMAT, on_failure=lambda _, error: failures.append(str(error)))
     runner.start()
-    runner.offer(make_frame(0, rgba=picture(0)))
     assert camera._process is not None
-    os.kill(camera._process.pid, signal.SIGKILL)
+    first = camera._process.pid
+    assert (camera.health().lost, camera.health().losses) == (False, 0)
+    os.kill(first, signal.SIGKILL)
     camera._process.wait()
+    sent = camera.num_sent
     runner.offer(make_frame(1, rgba=picture(1)))
-    wait_for(lambda: bool(failures))
-    assert "process of the virtual camera has ended" in failures[0]
-    assert runner.status.state == "failed"
+    wait_for(lambda: camera.num_sent > sent + 3)
+    assert camera._process.pid != first
+    assert (camera.health().lost, camera.health().losses) == (False, 1)
+    assert camera.health().role == "camera"
+    assert "ended (exit code -9)" in caplog.text
+    assert failures == []
     runner.close()
+
+
+@needs_camera
+def test_a_device_that_vanishes_is_let_go_and_opened_again(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = tmp_path / "video10"
+    node.touch()
+    fake = FakeDevice(str(node), tmp_path / "frames.bin")
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("FAKE_V4L2_DEV", fake.path)
+    monkeypatch.setenv("FAKE_V4L2_SINK", str(fake.sink))
+    sink = VirtualCamera(device=fake.path, width=64, height=64, background="#102030")
+    sink.open(FORMAT)
+    sink.send(make_frame(0, rgba=picture(1)))
+    node.unlink()
+    wait_for(lambda: sink.health().lost)
+    gone = sink.num_sent
+    sink.send(make_frame(1, rgba=picture(2)))  # the face goes on meanwhile
+    time.sleep(0.1)
+    assert sink.num_sent == gone
+    node.touch()
+    wait_for(lambda: not sink.health().lost)
+    wait_for(lambda: sink.num_sent > gone + 2)
+    assert sink.health().losses == 1
+    sink.close()
+    fitter = FrameFitter(64, 64, background="#102030")
+    shown = to_i420(fitter.rgb(picture(2))).tobytes()
+    assert fake.records()[-1].data.tobytes() == shown
 
 
 @needs_camera
@@ -275,9 +310,9 @@ def test_worker_shows_the_background_before_the_first_frame() -> None:
     frames = CameraFrames.create(8, 8)
     fitter = FrameFitter(16, 16, background="#ff0000")
     fake = FakeCamera(stop, 3)
-    camera_worker.run_camera(
-        fake, frames, camera_worker.Picture(fitter, planar=False), 1000.0, stop
-    )
+    pacer = CameraPacer(1000.0, 25.0, time.monotonic_ns())
+    picture_ = camera_worker.Picture(fitter, planar=False)
+    assert camera_worker.run_camera(fake, frames, picture_, pacer, stop)
     assert fake.sent == [bytes([255, 0, 0]) * 256] * 3
     assert (frames.num_sent, frames.num_repeated) == (3, 0)
     frames.close(delete=True)

@@ -3,9 +3,11 @@
 Prints a line for each thing that holds; the first that does not ends it with an exception.
 """
 
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -77,12 +79,49 @@ def show(options: dict, size: tuple[int, int], seed: int) -> None:
     holds("closes", begin_s=begin_s)
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 90.0
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def unplug_and_plug_in() -> None:
+    """The device's file goes, the driver is unloaded under a running camera, and both come back."""
+    begin_s = time.monotonic()
+    sink = VirtualCamera(device=DEVICE, width=320, height=180, fps=25, background="#102030")
+    sink.open(FORMAT)
+    rgba = picture(4)
+    sink.send(make_frame(0, rgba=rgba))
+    busy = subprocess.run(["rmmod", "v4l2loopback"], capture_output=True, check=False)
+    assert busy.returncode != 0, "the driver could be unloaded while it was in use"
+    Path(DEVICE).unlink()
+    wait_for(lambda: sink.health().lost)
+    holds("the loss is noticed", begin_s=begin_s)
+    wait_for(lambda: subprocess.run(["rmmod", "v4l2loopback"], check=False).returncode == 0)
+    holds("the driver can be unloaded: the device was let go", begin_s=begin_s)
+    sink.send(make_frame(1, rgba=rgba))
+    driver = os.environ["V4L2LOOPBACK"]
+    options = ["video_nr=10", "card_label=rest_bridge", "exclusive_caps=1"]
+    subprocess.run(["insmod", driver, *options], check=True)
+    wait_for(lambda: not sink.health().lost)
+    before = sink.num_sent
+    wait_for(lambda: sink.num_sent > before + 2)
+    read = read_device(320, 180)
+    expected = to_i420(FrameFitter(320, 180, background="#102030").rgb(rgba)).reshape(-1)
+    assert all(np.array_equal(frame, expected) for frame in read[1:])
+    assert sink.health().losses == 1
+    holds("it is open again after the driver came back, byte by byte", begin_s=begin_s)
+    sink.close()
+
+
 def main() -> int:
     virtual_camera._START_TIMEOUT_S = 90.0  # everything is some thirty times slower in here
     virtual_camera._END_TIMEOUT_S = 10.0
     show({"background": "#102030"}, (320, 180), 1)
     show({"background": "blur", "mirror": True}, (640, 360), 2)
     show({"background": "#102030", "fit": "cover"}, (320, 180), 3)
+    unplug_and_plug_in()
     about = subprocess.run(
         ["v4l2-ctl", "-d", DEVICE, "--all"], capture_output=True, text=True, check=False
     ).stdout

@@ -28,6 +28,7 @@ def test_frames_arrive_byte_by_byte_through_the_real_driver(machine: Path) -> No
     guest.write_text(
         "export PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/tmp LANG=C.UTF-8 OMP_NUM_THREADS=1\n"
         "export PYTHONDONTWRITEBYTECODE=1\n"
+        f"export V4L2LOOPBACK={machine.resolve()}/v4l2loopback/v4l2loopback.ko\n"
         f"cd {HERE.parents[1]} && PYTHONPATH=. {sys.executable} tests/vm/guest_camera.py\n"
     )
     done = subprocess.run(
@@ -44,3 +45,5 @@ def test_frames_arrive_byte_by_byte_through_the_real_driver(machine: Path) -> No
     sys.stdout.write(done.stdout)
     assert "VMEXIT rc=0" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
     assert done.stdout.count("frames read by v4l2-ctl are ours") == 3
+    assert "the device was let go" in done.stdout
+    assert "open again after the driver came back" in done.stdout

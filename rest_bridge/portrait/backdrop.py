@@ -213,7 +213,9 @@ def _behind(colour: Array, free: Array, busy: float, eye_distance: float) -> Arr
     cells = min(256, canvas_px)
     small = cv2.resize(free.astype(np.uint8), (cells, cells), interpolation=cv2.INTER_NEAREST) > 0
     unit = eye_distance * cells
-    depth = cv2.GaussianBlur(_signed_distance(~small), (0, 0), max(1.0, 0.12 * unit))
+    # Distances to a background that is nowhere are endless, and OpenCV reflects step by step.
+    depth = np.clip(_signed_distance(~small), -cells, cells)
+    depth = cv2.GaussianBlur(depth, (0, 0), max(1.0, 0.12 * unit))
     slope = np.stack([cv2.Sobel(depth, cv2.CV_32F, 1, 0, scale=1 / 8),
                       cv2.Sobel(depth, cv2.CV_32F, 0, 1, scale=1 / 8)], -1)  # fmt: skip
     length = np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), 0.3)
@@ -224,7 +226,7 @@ def _behind(colour: Array, free: Array, busy: float, eye_distance: float) -> Arr
     x, y = columns + jump[..., 0], rows + jump[..., 1]
     # A little out of focus: a sharp piece in a wrong place draws the eye.
     known = free.astype(np.float32)
-    sigma = max(0.5, 0.02 * eye_distance * canvas_px)
+    sigma = max(0.5, 0.035 * eye_distance * canvas_px)
     soft = cv2.GaussianBlur(colour * known[..., None], (0, 0), sigma)
     soft /= cv2.GaussianBlur(known, (0, 0), sigma)[..., None] + 1e-3
     mirror = cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)

@@ -67,6 +67,15 @@ _LINE_LEVELS = 72
 """Difference from the line's colour (largest channel) up to which a pixel belongs to a line."""
 
 
+_SKIN_LEVELS = 80
+"""Difference from the skin's colour up to which a pixel is skin to be continued."""
+_SOFT_EDGE = 0.04
+"""Eye widths of the soft edge of lines and of the eye's white."""
+_SPECK_LEVELS = 85
+_LARGEST_SPECK = 0.3
+"""Side, eye widths, of the largest bit that is wiped away."""
+
+
 @dataclass(frozen=True, slots=True)
 class _EyePlace:
     """Pixels around an eye in its own frame (units of its width) and its curves there."""
@@ -174,17 +183,18 @@ def lid_is_bare(picture: ByteArray, lids: LidCurves, light: Light) -> bool:
 
 
 def _filled_lid(eye: _EyePlace, light: Light) -> Array:
-    """Fill the eye with the drawing's skin and close it with one line in its own colour."""
-    s, t, curve = eye.s, eye.t, eye.curve
-    own = eye.read(s, t)
-    hide = _drawn_eye(eye, own, light)[..., None]
-    out = own * (1 - hide) + light.skin * hide
-    out = _with_own_lashes(eye, out, light)
-    body = np.sin(np.pi * s.clip(0, 1)).clip(0) ** 0.4 * ((s > 0) & (s < 1))
-    thick = 0.04 * body
-    line = np.clip((thick - np.abs(t - curve["closed"] + thick)) / eye.pixel + 0.5, 0, 1)
-    line *= body > 0
-    return out * (1 - line[..., None]) + light.line * line[..., None]
+    """Fill the eye with the skin around it and close it with one line in the lashes' own colour."""
+    own = eye.read(eye.s, eye.t)
+    hide = _drawn_eye(eye, own, light)
+    hide = np.maximum(hide, _specks(eye, own, hide, light))[..., None]
+    # The skin's own shading goes on under the lid: a flat fill looks cut out.
+    is_skin = (hide[..., 0] == 0) & (np.abs(own - light.skin).max(-1) < _SKIN_LEVELS)
+    reach = max(1, round(0.05 / eye.pixel))  # lines have soft edges
+    is_skin = cv2.erode(is_skin.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=reach) > 0
+    skin = np.broadcast_to(light.skin, own.shape)
+    if is_skin.mean() > 0.05:
+        skin = cv2.GaussianBlur(fill_outside(own, is_skin), (0, 0), max(1.0, 0.04 / eye.pixel))
+    return _lash_line(eye, own * (1 - hide) + skin * hide, light)
 
 
 def _drawn_eye(eye: _EyePlace, own: Array, light: Light) -> Array:
@@ -204,21 +214,44 @@ def _drawn_eye(eye: _EyePlace, own: Array, light: Light) -> Array:
         grown = cv2.dilate(grown, kernel) & (ball | (near & is_line))
     # The line's soft edge goes as well, but not what has another colour.
     paler = np.abs(own - light.skin).max(-1) < 110
-    grown |= cv2.dilate(grown, kernel) & (paler | (near & (t > curve["upper"] - 0.05)))
+    for _ in range(max(1, round(_SOFT_EDGE / eye.pixel))):
+        grown |= cv2.dilate(grown, kernel) & (paler | (near & (t > curve["upper"] - 0.05)))
     return cv2.GaussianBlur(grown.astype(np.float32), (3, 3), 0.6)
 
 
-def _with_own_lashes(eye: _EyePlace, out: Array, light: Light) -> Array:
-    """Bring the dark of the drawing's upper lid down to where the lids meet."""
+def _specks(eye: _EyePlace, own: Array, hide: Array, light: Light) -> Array:
+    """Return the coverage [H, W] of what would stay of the eye: bits that hang on to nothing."""
     s, t, curve = eye.s, eye.t, eye.curve
-    source = t - curve["closed"] + curve["upper"]
-    lashes = eye.read(s, source)
-    darkness = 1 - lashes.mean(-1) / max(float(light.skin.mean()), 1.0)
-    share = np.clip((darkness - 0.45) / 0.15, 0, 1)
-    share *= np.clip((source - curve["upper"] + 0.13) / 0.04, 0, 1)
-    share *= np.clip((curve["upper"] + 0.09 - source) / 0.03, 0, 1)
-    share *= np.clip((s + 0.12) / 0.05, 0, 1) * np.clip((1.12 - s) / 0.05, 0, 1)
-    return out * (1 - share[..., None]) + lashes * share[..., None]
+    left = (hide < 0.5) & (np.abs(own - light.skin).max(-1) > _SPECK_LEVELS)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(left.astype(np.uint8), connectivity=8)
+    near = (s > -0.55) & (s < 1.55) & (t < float(curve["lower"].max()) + 0.05)
+    near &= t > float(curve["upper"].min()) - 0.2
+    out = np.zeros(own.shape[:2], np.uint8)
+    for part in range(1, count):
+        inside = parts == part
+        if stats[part, cv2.CC_STAT_AREA] < (_LARGEST_SPECK / eye.pixel) ** 2 and near[inside].all():
+            out[inside] = 1
+    grown = cv2.dilate(out, np.ones((3, 3), np.uint8), iterations=max(1, round(0.03 / eye.pixel)))
+    return cv2.GaussianBlur(grown.astype(np.float32), (3, 3), 0.6)
+
+
+def _lash_line(eye: _EyePlace, out: Array, light: Light) -> Array:
+    """Draw the line of a shut eye, as thick and as dark as the open one's upper lid."""
+    s, t, closed = eye.s, eye.t, eye.curve["closed"]
+    inner = np.linspace(0.15, 0.85, 21, dtype=np.float32)
+    upper = np.interp(inner, eye.lids.places, eye.lids.upper)
+    steps = np.linspace(-0.16, 0.1, 27, dtype=np.float32)[:, None]
+    strip = eye.read(np.broadcast_to(inner, (27, 21)), (upper + steps).astype(np.float32))
+    darkness = 1 - strip.mean(-1) / max(float(light.skin.mean()), 1.0)
+    is_dark = darkness > 0.45
+    thick = float(np.clip(np.median(is_dark.sum(0)) * 0.26 / 27, 0.1, 0.14))
+    ink = np.median(strip[is_dark], 0) if is_dark.sum() > 20 else light.line
+    outer = s if eye.lids.axes.origin[0] > 0.5 else 1 - s
+    along = np.clip((s + 0.05) / 1.1, 0, 1)
+    body = np.sin(np.pi * along).clip(0) ** 0.45 * (0.55 + 0.45 * outer.clip(0, 1))
+    half = np.maximum(0.5 * thick * body, 0)
+    line = np.clip((half - np.abs(t - closed + half)) / eye.pixel + 0.5, 0, 1) * (body > 0.05)
+    return out * (1 - line[..., None]) + ink * line[..., None]
 
 
 def _flat_lid(eye: _EyePlace) -> Array:

@@ -4,6 +4,7 @@ import pytest
 from rest_bridge.avatar import Avatar
 from rest_bridge.generator.decoder import FaceDecoder
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.portrait import backdrop
 from rest_bridge.portrait.backdrop import cut_out, no_backdrop
 from rest_bridge.portrait.fit import fit_head
 from rest_bridge.rig import RIG_INDEX
@@ -93,3 +94,14 @@ def test_what_cannot_be_told_apart_is_not_cut(maya: Avatar, package: ModelPackag
     if layer.stands_still:
         shown = layer.plate[layer.plate[..., 3] > 0][:, :3]
         assert np.abs(shown.astype(int) - 128).max() <= 1
+
+
+def test_a_background_that_is_hardly_there_is_painted_at_once() -> None:
+    """OpenCV reflected a place endlessly far away for minutes: such a portrait hung the import."""
+    colour = np.random.default_rng(0).uniform(0, 255, (300, 300, 3)).astype(np.float32)
+    free = np.zeros((300, 300), bool)
+    free[1, 1] = True  # too little to be met on the coarser grid
+    filled = backdrop._behind(colour, free, 1.0, 0.25)  # pyright: ignore[reportPrivateUsage]
+    assert np.isfinite(filled).all()
+    assert filled.min() >= 0
+    assert filled.max() <= 255.5

@@ -28,6 +28,7 @@ from rest_bridge.graph import Closable, Graph, Outlet, build_graph
 from rest_bridge.handoff import FrameQueue, SampleRing
 from rest_bridge.latency import breakdown
 from rest_bridge.listener import Listener
+from rest_bridge.memory import MemoryKeeper
 from rest_bridge.outputs import CLOSE_S, Outputs
 from rest_bridge.presenter import Presenter
 from rest_bridge.speech_track import SpeechTrack
@@ -91,6 +92,7 @@ class Daemon:
         self._began_s = time.monotonic()
         self._fps_mark = (self._began_s, 0)
         self._fps = 0.0
+        self._memory = MemoryKeeper()
         self._media = MediaClock()
         self._ring = SampleRing(_RING_SAMPLES)
         self._queue = FrameQueue(2)
@@ -211,6 +213,7 @@ class Daemon:
             if now_s >= due_s:
                 due_s = max(due_s + 1.0, now_s)
                 self._measure_fps(now_s)
+                self._memory.look()
                 if self._on_status is not None:
                     self._on_status(self.snapshot())
 

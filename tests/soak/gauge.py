@@ -1,5 +1,8 @@
 """What a process holds on to: memory, file descriptors by kind, threads by name."""
 
+import contextlib
+import ctypes
+import gc
 import os
 import re
 import threading
@@ -72,6 +75,14 @@ def native_threads(folder: Path = Path("/proc/self/task")) -> dict[str, int]:
         except OSError:
             continue
     return dict(sorted(found.items()))
+
+
+def trimmed_mb() -> float:
+    """Return memory that is really held: what the allocator only keeps for later is given back."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # glibc only
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return round(psutil.Process(os.getpid()).memory_info().rss / 1e6, 1)
 
 
 def more(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

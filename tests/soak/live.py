@@ -36,7 +36,7 @@ from rest_bridge.sinks.recorder import Recorder
 from rest_bridge.sinks.voice_output import VoiceOutput
 from rest_bridge.sound import cable
 from rest_bridge.types import Frame, FrameFormat
-from tests.soak.gauge import Held, by_minute, held, least, more, ours
+from tests.soak.gauge import Held, by_minute, held, least, more, ours, trimmed_mb
 from tests.support.pulse import PulseAudio, running_pulse, tone
 
 SIZE_PX = 128
@@ -335,6 +335,7 @@ class Run:
                 "in the last third": least(self.samples[-third:], "kinds"),
                 "after it, more than before": more(before.kinds, after.kinds),
             },
+            "rss_mb_when_trimmed": trimmed_mb(),
             "rss_mb_by_minute": by_minute(self.samples),
             "native_threads": {
                 "in the second third": least(self.samples[third : 2 * third], "native"),

@@ -1,0 +1,64 @@
+"""Gives back what the C library only keeps for later: hours stay as small as minutes.
+
+glibc keeps what was freed between things still in use: a recording that fell behind for a second,
+a face that was changed, a tier that was left. Measured in 30 minutes of losses and recordings: 110
+MB. It is given back when that has become much. Other C libraries do this by themselves.
+"""
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+_SPARE_BYTES: Final = 48_000_000
+"""Giving back takes 0.06 ms a megabyte, in which others who ask for memory wait: 3 ms."""
+_SIZES: Final = Path("/proc/self/statm")
+
+
+class MemoryKeeper:
+    """Watches how large this process is.
+
+    Args:
+        size: returns its resident bytes, 0 where that is not known.
+        give_back: returns free memory to the system.
+    """
+
+    def __init__(
+        self, size: Callable[[], int] | None = None, give_back: Callable[[], object] | None = None
+    ) -> None:
+        self._size = size or resident_bytes
+        self._give_back = give_back or _trimmer()
+        self._least = 0
+        self.num_given_back = 0
+        """How often memory was given back."""
+
+    def look(self) -> None:
+        """Give back what is free if the process has grown by 48 MB since it was least."""
+        size = self._size()
+        if not self._least or size < self._least:
+            self._least = size
+        if size - self._least > _SPARE_BYTES:
+            self._give_back()
+            self._least = self._size()
+            self.num_given_back += 1
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process that is in RAM; 0 where the system does not tell."""
+    try:
+        return int(_SIZES.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0
+
+
+def _trimmer() -> Callable[[], object]:
+    """Return glibc's `malloc_trim`, or something that does nothing."""
+    if sys.platform == "linux":
+        try:
+            trim = ctypes.CDLL(None).malloc_trim
+        except (OSError, AttributeError):  # musl
+            return lambda: None
+        return lambda: trim(0)
+    return lambda: None

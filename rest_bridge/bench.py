@@ -5,9 +5,6 @@ gives the real-time factor and the time of each stage; *live*, the voice fed in 
 microphone through the daemon, gives latency, frame rate and repeats. It judges nothing.
 """
 
-import os
-import platform
-import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -26,6 +23,10 @@ from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
 from rest_bridge.histogram import latency_svg
 from rest_bridge.latency import FAST_RIG, STAGES, breakdown
 from rest_bridge.loader import Loader, chunk_of
+from rest_bridge.machine import (
+    describe_machine,
+    peak_rss_mb,
+)
 from rest_bridge.metrics import Metrics, Summary
 from rest_bridge.rehearsal import rehearse
 from rest_bridge.tiers import TIER_NAMES
@@ -255,35 +256,6 @@ def _live(config: Config, voice: Path, seconds: float, source: str | None) -> Li
         first_still_s=probe.first_s - begin_s,
         first_frame_s=max(0.0, probe.first_generated_s - begin_s),
     )
-
-
-def describe_machine() -> str:
-    """Return processor, usable cores, system and Python in one line."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"{_processor()}, {cores} cores, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}"
-    )
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def peak_rss_mb() -> float:
-    """Return the most memory this process has held, in MB; 0 where the system does not say."""
-    if sys.platform == "win32":
-        return 0.0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
 def as_dict(report: Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ Shape letters: S samples, T latent frames, F frames, H/W pixels.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,13 +19,14 @@ from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import ConfigError
 from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
 from rest_bridge.framer import Framer
-from rest_bridge.generator.retime import Retimer
+from rest_bridge.generator.retime import Between, Retimer, frame_rows, latents_of_rows
 from rest_bridge.generator.sampler import latent_noise
 from rest_bridge.generator.steady import MotionEvener
 from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.lateness import LateAction, late_action
 from rest_bridge.metrics import Metrics
-from rest_bridge.stages import Stages
+from rest_bridge.stages import BetweenStage, Stages
+from rest_bridge.trace import span
 from rest_bridge.types import (
     FRAME_RATE_HZ,
     LATENT_STRIDE,
@@ -231,7 +232,7 @@ class Pipeline:
         stages, times = self._stages, self._framer.times
         times.begun_ns = time.monotonic_ns()
         self._framer.hear(samples)
-        with self._metrics.timer("features").measure():
+        with self._metrics.timer("features").measure(), span("features"):
             low, self._states["decimator"] = self._decimator.step(
                 samples, self._states["decimator"]
             )
@@ -261,17 +262,22 @@ class Pipeline:
             rig = np.repeat(self._last_rig[None], LATENT_STRIDE * self._chunk, 0)
             self._metrics.count("skipped_motion", self._chunk)
         self._last_rig = rig[-1]
+        between: Between | None = None
         if self._fps != FRAME_RATE_HZ:
-            rig, self._states["retimer"] = self._retimer.step(rig, self._states["retimer"])
+            if latents is None:
+                latents = stages.latent_space.from_rig(rig)
+            between, self._states["retimer"] = self._retimer.place(
+                frame_rows(rig, latents), self._states["retimer"]
+            )
+            rig = between.mixed()[:, : rig.shape[1]]
             if not len(rig):
                 return
-            latents = stages.latent_space.from_rig(rig)
         times.end = self.num_frames + len(rig)
         if self.on_motion is not None:
             self.on_motion(self._framer.preview(rig))
         drawn: Iterator[ByteArray | None] = iter(())
         if action is LateAction.NOTHING and latents is not None:
-            drawn = iter(stages.decoder.decode(latents, self._wanted(len(rig))))
+            drawn = iter(self._pictures(latents, rig, between))
         for values in rig:
             begin_ns = time.perf_counter_ns()
             picture = next(drawn, None)
@@ -279,9 +285,30 @@ class Pipeline:
             if picture is not None:
                 self._metrics.timer("decode").record(decode_ns)
             spent_ns += decode_ns
-            yield self._framer.frame(values, picture, stages)
+            with span("frame"):
+                frame = self._framer.frame(values, picture, stages)
+            yield frame
         if action is LateAction.NOTHING:
             self._metrics.timer("chunk").record(spent_ns)
+
+    def _pictures(
+        self, latents: FloatArray, rig: FloatArray, between: Between | None
+    ) -> Iterable[ByteArray | None]:
+        """Draw the frames of latents, or those between the model's frames."""
+        decoder, wanted = self._stages.decoder, self._wanted(len(rig))
+        if between is None:
+            return decoder.decode(latents, wanted)
+        if not isinstance(decoder, BetweenStage):
+            return decoder.decode(self._stages.latent_space.from_rig(rig), wanted)
+        known, second = latents_of_rows(between.known, rig.shape[1])
+        return decoder.decode_between(
+            known,
+            second,
+            between.below.tolist(),
+            between.above.tolist(),
+            between.share.tolist(),
+            wanted,
+        )
 
     def _wanted(self, num_frames: int) -> list[bool] | None:
         """Return which of the next frames get a picture of their own; None for all."""
@@ -301,7 +328,7 @@ class Pipeline:
     def _move(self, tokens: FloatArray) -> FloatArray:
         """Return the motion latents of a chunk."""
         stages, first = self._stages, self._num_latents
-        with self._metrics.timer("motion").measure():
+        with self._metrics.timer("motion").measure(), span("motion"):
             latents, self._states["motion"] = stages.motion.step(
                 tokens,
                 stages.life.plan(first, self._chunk, self._steering),

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -88,6 +88,23 @@ class PictureStage(Protocol):
         self, latents: FloatArray, wanted: Sequence[bool] | None = None
     ) -> Iterable[ByteArray | None]:
         """Return 2T pictures, uint8 [H, W, 4]; None for those that are not wanted."""
+        ...
+
+
+@runtime_checkable
+class BetweenStage(Protocol):
+    """A picture stage that also draws between the model's frames, for other frame rates."""
+
+    def decode_between(
+        self,
+        latents: FloatArray,
+        second: Sequence[bool],
+        below: Sequence[int],
+        above: Sequence[int],
+        share: Sequence[float],
+        wanted: Sequence[bool] | None = None,
+    ) -> Iterable[ByteArray | None]:
+        """Return a picture for each place; see `generator.decoder.FaceDecoder`."""
         ...
 
 
@@ -194,9 +211,26 @@ class EnlargedPictures:
         self, latents: FloatArray, wanted: Sequence[bool] | None = None
     ) -> Iterable[ByteArray | None]:
         """Draw like `PictureStage.decode`."""
+        return self._enlarged(self._decoder.decode(latents, wanted))
+
+    def decode_between(
+        self,
+        latents: FloatArray,
+        second: Sequence[bool],
+        below: Sequence[int],
+        above: Sequence[int],
+        share: Sequence[float],
+        wanted: Sequence[bool] | None = None,
+    ) -> Iterable[ByteArray | None]:
+        """Draw like `BetweenStage.decode_between`."""
+        decoder = self._decoder
+        assert isinstance(decoder, BetweenStage), "smaller pictures come from the same decoder"
+        return self._enlarged(decoder.decode_between(latents, second, below, above, share, wanted))
+
+    def _enlarged(self, pictures: Iterable[ByteArray | None]) -> Iterable[ByteArray | None]:
         import cv2
 
-        for picture in self._decoder.decode(latents, wanted):
+        for picture in pictures:
             if picture is None:
                 yield None
             else:

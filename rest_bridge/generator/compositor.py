@@ -7,8 +7,8 @@ Shape letters: S output pixels, H/W pixels or cells of a part, G cells of the co
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -23,7 +23,8 @@ from rest_bridge.generator.fields import (
     smoothstep,
     to_local,
 )
-from rest_bridge.generator.lids import Lids
+from rest_bridge.generator.lids import Lids, LidState
+from rest_bridge.trace import span
 from rest_bridge.types import Array, ByteArray
 
 Correct = Callable[[Array], Array]
@@ -63,21 +64,36 @@ class _Texture:
 
 @dataclass(frozen=True, slots=True)
 class _Eye:
-    """One eye's lids, the picture of it shut, and where the layer fades into the face."""
+    """One eye's lids, the picture of it shut, and where the layer fades into the face.
+
+    `places` float32 [H, W, 2]: the lids' cells on the canvas; `to_cells` float64 [2, 3]: from the
+    portrait's pixels to them.
+    """
 
     lids: Lids
     window: Array
     shut: _Texture
     switch: tuple[float, float]
+    places: Array
+    to_cells: Array
 
 
 @dataclass(frozen=True, slots=True)
-class _Motion:
-    """Everything that moves in one frame; fields as in `BaseFlow`."""
+class Motion:
+    """Everything that moves in one frame: what a picture is drawn from.
 
+    Attributes:
+        arkit: float32 [52].
+        back, expression: as in `BaseFlow`, the backward field corrected.
+        moved: float32 [G, G, 2], backward field of the whole picture.
+        lids: of each eye; None where it is as in the portrait.
+    """
+
+    arkit: Array
     back: Array
-    forward: Array
     expression: Expression
+    moved: Array
+    lids: tuple[LidState | None, ...]
 
 
 class Compositor:
@@ -116,11 +132,13 @@ class Compositor:
             self._eye(avatar.right_eye, "Left", pixels_per_unit),
         ]
         self._coarse = grid_points(FULL_BOX, FLOW_CELLS, FLOW_CELLS)
+        self._pose_cells = grid_points(FULL_BOX, *avatar.head.depth.shape)
         # Openings begin half an edge inside, so that a shut one leaves no trace.
         self._half_edge = np.float32(_EDGE_PX / 2 / size_px)
         self._gain = np.float32(pixels_per_unit)
         self._identity = grid_points(FULL_BOX, size_px, size_px) * self._gain - np.float32(0.5)
         self._mouth_window = _window(*avatar.mouth.upper.shape[1:3])
+        self._mouth_places = grid_points(avatar.mouth.box, *avatar.mouth.upper.shape[1:3])
         self._correction_cells = grid_points(FULL_BOX, CORRECTION_CELLS, CORRECTION_CELLS)
         boxes = [avatar.mouth.box, *(eye.lids.box for eye in self._eyes)]
         self._parts = [_covered_by(box, self._correction_cells) for box in boxes]
@@ -139,7 +157,11 @@ class Compositor:
         Returns:
             uint8 [S, S, 4], straight alpha.
         """
-        back, forward = self._flow.pose(pose)
+        return self.compose(self.motion(pose, arkit, correct))
+
+    def motion(self, pose: Array, arkit: Array, correct: Correct | None = None) -> Motion:
+        """Find what moves; arguments as for `draw`."""
+        back, _ = self._flow.pose(pose)
         expression = self._flow.expression(arkit)
         if correct is not None:
             # Added to the pose's part, so that lips and lids move with the face around them.
@@ -147,18 +169,55 @@ class Compositor:
             base = self._flow.seen(self._flow.whole(back, expression, cells), cells)
             correction = correct(base) * _moving(base)
             back = back + cv2.resize(self._beside_parts(correction, back), back.shape[:2])
-        motion = _Motion(back, forward, expression)
         moved = self._flow.whole(back, expression, self._coarse)
-        fine = cv2.resize(moved * self._gain, (self._size, self._size))
-        fine += self._identity
-        frame = read_cells(self._portrait.pixels, fine)
-        for eye in self._eyes:
-            if eye.lids.moves(arkit):
-                self._draw_eye(frame, eye, arkit, motion)
-        self._draw_mouth(frame, motion)
-        if self._plate is not None:
-            return _over(frame, self._plate)
-        return frame if self._solid else _unpremultiplied(frame)
+        lids = tuple(eye.lids.state(arkit) if eye.lids.moves(arkit) else None for eye in self._eyes)
+        return Motion(arkit, back, expression, moved, lids)
+
+    def between(self, one: Motion, other: Motion, share: float) -> Motion:
+        """Return what moves a share of the way from one frame to another, 0..1."""
+        if share <= 0:
+            return one
+        if share >= 1:
+            return other
+        lids: list[LidState | None] = []
+        for eye, before, after in zip(self._eyes, one.lids, other.lids, strict=True):
+            if before is None and after is None:
+                lids.append(None)
+                continue
+            before = before or eye.lids.state(one.arkit)
+            after = after or eye.lids.state(other.arkit)
+            lids.append(LidState(**_mixed_fields(before, after, share)))
+        return Motion(
+            _mix(one.arkit, other.arkit, share),
+            _mix(one.back, other.back, share),
+            Expression(**_mixed_fields(one.expression, other.expression, share)),
+            _mix(one.moved, other.moved, share),
+            tuple(lids),
+        )
+
+    def compose(self, motion: Motion) -> ByteArray:
+        """Draw the picture of a motion.
+
+        Args:
+            motion: from `motion`, or between two of them.
+
+        Returns:
+            uint8 [S, S, 4], straight alpha.
+        """
+        with span("warp"):
+            fine = cv2.resize(motion.moved * self._gain, (self._size, self._size))
+            fine += self._identity
+            frame = read_cells(self._portrait.pixels, fine)
+        with span("eyes"):
+            for eye, state in zip(self._eyes, motion.lids, strict=True):
+                if state is not None:
+                    self._draw_eye(frame, eye, state, motion, fine)
+        with span("mouth"):
+            self._draw_mouth(frame, motion)
+        with span("alpha"):
+            if self._plate is not None:
+                return _over(frame, self._plate)
+            return frame if self._solid else _unpremultiplied(frame)
 
     def _beside_parts(self, correction: Array, back: Array) -> Array:
         """Keep a correction off lips, lids and the picture's border.
@@ -181,20 +240,41 @@ class Compositor:
     def _eye(self, layer: EyeLayer, side: str, pixels: int) -> _Eye:
         lids = Lids(layer, side)
         switch = (float(layer.switch[0]), float(layer.switch[1]))
-        return _Eye(lids, _window(*lids.shape), _scaled(layer.shut, layer.box, pixels), switch)
+        size = lids.box[2:] - lids.box[:2]
+        # A portrait's pixel, (x + 0.5) / pixels on the canvas, in cells of the eye's box.
+        scale = np.array(lids.shape[::-1], np.float64) / size
+        shift = (0.5 / pixels - lids.box[:2]) * scale - 0.5
+        to_cells = np.array([[scale[0] / pixels, 0, shift[0]], [0, scale[1] / pixels, shift[1]]])
+        return _Eye(
+            lids,
+            _window(*lids.shape),
+            _scaled(layer.shut, layer.box, pixels),
+            switch,
+            grid_points(lids.box, *lids.shape),
+            to_cells,
+        )
 
-    def _rectangle(self, box: Array, forward: Array) -> tuple[slice, slice] | None:
-        """Return the pixels that a part of the portrait can cover after the pose."""
-        margin = (box[2:] - box[:2]) / 6
-        corners = grid_points(np.concatenate([box[:2] - margin, box[2:] + margin]), 4, 4)
-        places = corners + read_field(forward, FULL_BOX, corners)
-        low = np.floor(places.reshape(-1, 2).min(0) * self._size).astype(int).clip(0, self._size)
-        high = np.ceil(places.reshape(-1, 2).max(0) * self._size).astype(int).clip(0, self._size)
-        if (high - low).min() < 2:
+    def _rectangle(self, box: Array, motion: Motion) -> tuple[slice, slice] | None:
+        """Return the pixels that show a part of the portrait's own view after the pose."""
+        sources = self._pose_cells + motion.back
+        low, high = ([float(one) for one in corner] for corner in (box[:2], box[2:]))
+        inside = cv2.inRange(sources, np.array(low), np.array(high))
+        first_column, first_row, columns, rows = cv2.boundingRect(inside)
+        if not columns:
             return None
-        return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+        # A cell more on each side: the part's border lies somewhere between two of them.
+        share = self._size / len(inside)
+        spans = ((first_row, rows), (first_column, columns))
+        down, across = (
+            slice(
+                max(0, int((first - 0.5) * share)),
+                min(self._size, int((first + count + 0.5) * share) + 1),
+            )
+            for first, count in spans
+        )
+        return down, across
 
-    def _places(self, rows: slice, columns: slice, motion: _Motion) -> Array:
+    def _places(self, rows: slice, columns: slice, motion: Motion) -> Array:
         """Return the places before the pose of a rectangle's pixels."""
         box = np.array([columns.start, rows.start, columns.stop, rows.stop], np.float32)
         points = grid_points(box / self._size, rows.stop - rows.start, columns.stop - columns.start)
@@ -202,73 +282,66 @@ class Compositor:
         return points
 
     def _draw_eye(
-        self,
-        frame: ByteArray,
-        eye: _Eye,
-        arkit: Array,
-        motion: _Motion,
+        self, frame: ByteArray, eye: _Eye, state: LidState, motion: Motion, sources: Array
     ) -> None:
-        box = eye.lids.box
-        rectangle = self._rectangle(box, motion.forward)
+        """Draw lids and eyeball; `sources` float32 [S, S, 2], the portrait's pixels."""
+        rectangle = self._rectangle(eye.lids.box, motion)
         if rectangle is None:
             return
-        state = eye.lids.state(arkit)
-        places = self._places(*rectangle, motion)
-        places += read_field(motion.expression.face, self._flow.face_box, places)
-        cells = cells_of(places, box, *eye.lids.shape)
-        skins = read_cells(np.concatenate([state.open_lid, state.shut_lid], -1), cells)
-        within = np.concatenate([state.ball, state.inside[..., None], eye.window[..., None]], -1)
-        within = read_cells(within, cells)
+        cells = cv2.transform(sources[rectangle], eye.to_cells)
+        shape = read_cells(np.stack([state.inside, eye.window], -1), cells)
         begin, end = eye.switch
         share = min(max((state.closed - begin) / (end - begin), 0.0), 1.0)
-        if share >= 1:
-            lid = eye.shut.read(places + skins[..., 2:])
+        lid = shut = None
+        if share < 1:
+            lid = _read(self._portrait, eye.places + state.open_lid, cells)
+        if share > 0:
+            shut = _read(eye.shut, eye.places + state.shut_lid, cells)
+        if lid is None or shut is None:
+            skin = shut if lid is None else lid
         else:
-            lid = self._portrait.read(places + skins[..., :2])
-        if 0 < share < 1:
-            shut = eye.shut.read(places + skins[..., 2:])
-            lid = np.asarray(cv2.addWeighted(lid, 1 - share, shut, share, 0), np.uint8)
-        ball = self._portrait.read(places + within[..., :2]).astype(np.float32)
-        inside = _coverage(within[..., 2:3] - self._half_edge, self._size)
-        ball -= lid
-        ball *= inside
-        ball += lid
-        _blend(frame[rectangle], ball, within[..., 3:])
+            skin = np.asarray(cv2.addWeighted(lid, 1 - share, shut, share, 0), np.uint8)
+        ball = _read(self._portrait, eye.places + state.ball, cells)
+        inside = _coverage(shape[..., 0] - self._half_edge, self._size)
+        _put(frame, rectangle, _mixed(ball, skin, inside), cv2.extractChannel(shape, 1))
 
-    def _draw_mouth(self, frame: ByteArray, motion: _Motion) -> None:
+    def _draw_mouth(self, frame: ByteArray, motion: Motion) -> None:
         mouth, expression = self._mouth, motion.expression
-        rectangle = self._rectangle(mouth.box, motion.forward)
+        rectangle = self._rectangle(mouth.box, motion)
         if rectangle is None:
             return
         places = self._places(*rectangle, motion)
         cells = cells_of(places, mouth.box, *self._mouth_window.shape)
-        sheets = read_cells(np.concatenate([expression.upper, expression.lower], -1), cells)
-        window = read_cells(self._mouth_window, cells)[..., None]
+        height, width = self._portrait.pixels.shape[:2]
+        sheets = [
+            read_cells(cells_of(self._mouth_places + sheet, FULL_BOX, height, width), cells)
+            for sheet in (expression.upper, expression.lower)
+        ]
+        window = read_cells(self._mouth_window, cells)
         local = to_local(mouth.axes[0], mouth.axes[1], places)
         cell = (local[..., 0] + 1.3) * ((len(expression.upper_line) - 1) / 2.6)
-        lines = np.stack([expression.upper_line, expression.lower_line], -1)[None]
-        edges = read_cells(lines, np.stack([cell, np.zeros_like(cell)], -1))
-        below_upper = local[..., 1] - edges[..., 0]
-        above_lower = edges[..., 1] - local[..., 1]
-        if mouth.shaded:
+        where = cv2.merge([cell, np.zeros_like(cell)])
+        upper_edge, lower_edge = (
+            read_cells(line[None], where) for line in (expression.upper_line, expression.lower_line)
+        )
+        across = cv2.extractChannel(local, 1)
+        below_upper, above_lower = across - upper_edge, lower_edge - across
+        if mouth.shaded and expression.opening > 0:
             self._part_lips(sheets, below_upper, above_lower, expression)
-        upper = self._portrait.read(places + sheets[..., :2])
-        lips = self._portrait.read(places + sheets[..., 2:]).astype(np.float32)
-        lips -= upper
-        lips *= _coverage((below_upper - above_lower) / 2, self._size)[..., None]
-        lips += upper
+        upper, lower = (read_cells(self._portrait.pixels, sheet) for sheet in sheets)
+        lips = _mixed(lower, upper, _coverage((below_upper - above_lower) / 2, self._size))
         inside = np.minimum(below_upper, above_lower) - self._half_edge
         inside = _coverage(inside, self._size)
         rows, columns = np.nonzero(inside.any(1))[0], np.nonzero(inside.any(0))[0]
         if len(rows):
             part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
             hollow = self._inside(places[part], below_upper[part], above_lower[part], expression)
-            hollow -= lips[part]
-            lips[part] += hollow * inside[part][..., None]
-        _blend(frame[rectangle], lips, window)
+            hollow = np.rint(hollow).clip(0, 255).astype(np.uint8)
+            lips[part] = _mixed(hollow, lips[part], inside[part])
+        _put(frame, rectangle, lips, window)
 
     def _part_lips(
-        self, sheets: Array, below_upper: Array, above_lower: Array, expression: Expression
+        self, sheets: list[Array], below_upper: Array, above_lower: Array, expression: Expression
     ) -> None:
         """Pull the shadow between closed lips behind the edges of parted ones, in place."""
         unit = self._flow.eye_distance
@@ -278,9 +351,9 @@ class Compositor:
             apart *= 1 - expression.portrait_opening
         for k, (width, beyond) in enumerate(zip(_SHADOW, (below_upper, above_lower), strict=True)):
             away = np.maximum(-beyond, 0) / np.float32(1.6 * width * unit)
-            pull = apart * np.exp(-away) * np.float32((2 * k - 1) * width * unit)
-            sheets[..., 2 * k] -= pull * axis[1]
-            sheets[..., 2 * k + 1] += pull * axis[0]
+            pull = apart * np.exp(-away) * np.float32((2 * k - 1) * width * unit * self._gain)
+            sheets[k][..., 0] -= pull * axis[1]
+            sheets[k][..., 1] += pull * axis[0]
 
     def _inside(
         self,
@@ -311,13 +384,37 @@ class Compositor:
         return hollow
 
 
-def _blend(target: ByteArray, layer: Array, window: Array) -> None:
-    """Put a layer over part of the frame, faded out by a window [H, W, 1]; `layer` is spent."""
-    layer -= target
-    layer *= window
-    layer += target
-    layer += 0.5
-    target[:] = layer.astype(np.uint8)
+def _read(texture: _Texture, sources: Array, cells: Array) -> ByteArray:
+    """Read a picture at the canvas points that a small field [H, W, 2] has at cells.
+
+    A linear function read between cells is exact, so the field holds places, not displacements.
+    """
+    height, width = texture.pixels.shape[:2]
+    pixels = read_cells(cells_of(sources, texture.box, height, width), cells)
+    return read_cells(texture.pixels, pixels)
+
+
+def _mixed_fields(one: Any, other: Any, share: float) -> dict[str, Any]:
+    names = [field.name for field in fields(one)]
+    return {name: _mix(getattr(one, name), getattr(other, name), share) for name in names}
+
+
+def _mix(one: Any, other: Any, share: float) -> Any:
+    """Return a share of the way from one number or array to another."""
+    if isinstance(one, float):
+        return one + (other - one) * share
+    return cv2.addWeighted(one, 1 - share, other, share, 0).reshape(one.shape)
+
+
+def _mixed(upper: ByteArray, lower: ByteArray, share: Array) -> ByteArray:
+    """Lay a picture over another: float32 [H, W] of the upper one, the rest of the lower one."""
+    share = np.ascontiguousarray(share, np.float32)
+    return np.asarray(cv2.blendLinear(upper, lower, share, 1 - share), np.uint8)
+
+
+def _put(frame: ByteArray, rectangle: tuple[slice, slice], layer: ByteArray, window: Array) -> None:
+    """Put a layer over part of the frame, faded out by a window float32 [H, W]."""
+    frame[rectangle] = _mixed(layer, np.ascontiguousarray(frame[rectangle]), window)
 
 
 def _covered_by(box: Array, places: Array) -> Array:
@@ -407,10 +504,11 @@ def _even(texture: _Texture) -> _Texture:
 
 
 def _unpremultiplied(frame: ByteArray) -> ByteArray:
-    alpha = frame[..., 3]
-    partial = (alpha > 0) & (alpha < 255)
-    if partial.any():
-        colour = frame[partial].astype(np.float32)
+    partial = cv2.inRange(cv2.extractChannel(frame, 3), 1, 254)  # type: ignore[call-overload]
+    where = np.flatnonzero(partial)
+    if len(where):
+        pixels = frame.reshape(-1, 4)
+        colour = pixels[where].astype(np.float32)
         colour[:, :3] = np.minimum(colour[:, :3] * 255 / colour[:, 3:], 255)
-        frame[partial] = np.rint(colour).astype(np.uint8)
+        pixels[where] = np.rint(colour).astype(np.uint8)
     return frame

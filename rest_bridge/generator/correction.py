@@ -17,6 +17,7 @@ import numpy as np
 from rest_bridge.avatar import Avatar, HeadField
 from rest_bridge.generator.head_refinement import refine
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.trace import span
 from rest_bridge.types import Array, FloatArray
 
 GRAPH: Final = "decoder"
@@ -81,7 +82,8 @@ class FlowDecoder:
             "base": np.ascontiguousarray(2.0 * base.transpose(2, 0, 1)[None]),
             **self._features,
         }
-        found = run_parts(self._parts, self._readings, inputs, self._tables)
+        with span("network"):
+            found = run_parts(self._parts, self._readings, inputs, self._tables)
         return 0.5 * found["correction"][0].transpose(1, 2, 0)
 
 

@@ -15,15 +15,18 @@ import numpy as np
 
 from rest_bridge.avatar import Avatar
 from rest_bridge.errors import AvatarError
-from rest_bridge.generator.compositor import Compositor
+from rest_bridge.generator.compositor import Compositor, Motion
 from rest_bridge.generator.correction import FlowDecoder
 from rest_bridge.generator.latent import LatentSpace
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.rig import RIG_NAMES
+from rest_bridge.trace import span
 from rest_bridge.types import LATENT_STRIDE, ByteArray, FloatArray
 
 MIN_SIZE_PX: Final = 64
 MAX_SIZE_PX: Final = 2160
+_REMEMBERED: Final = 4
+"""Frames at 25 Hz whose motion output frames of another rate lie between."""
 
 
 class FaceDecoder:
@@ -66,6 +69,7 @@ class FaceDecoder:
         if flow_decoder is not None and flow_decoder.head is not None:
             avatar = replace(avatar, head=flow_decoder.head)
         self._compositor = Compositor(avatar, size_px)
+        self._moved: dict[bytes, Motion] = {}
 
     def render(self, rig: FloatArray) -> ByteArray:
         """Draw one frame.
@@ -102,8 +106,58 @@ class FaceDecoder:
             else:
                 yield None
 
-    def _draw(self, values: FloatArray, latent: FloatArray, frame: int) -> ByteArray:
+    def decode_between(
+        self,
+        latents: FloatArray,
+        second: Sequence[bool],
+        below: Sequence[int],
+        above: Sequence[int],
+        share: Sequence[float],
+        wanted: Sequence[bool] | None = None,
+    ) -> Iterator[ByteArray | None]:
+        """Draw frames at another rate: what moves is found at 25 Hz and interpolated.
+
+        A picture between two frames is drawn from the portrait through the flow between theirs, so
+        it is as sharp as they are and has edges of its own; no two pictures are mixed.
+
+        Args:
+            latents: float32 [N, 16, 4, 4], of each known frame at 25 Hz.
+            second: whether it is the second frame of its latent.
+            below: index of the known frame before each output frame.
+            above: index of the one after it.
+            share: of the way between the two, 0..1.
+            wanted: which to draw; all if None.
+
+        Yields:
+            ByteArray | None: as many as `below`, like `decode`.
+        """
+        rig = self._space.to_rig(latents)
+        for place, (one, other, part) in enumerate(zip(below, above, share, strict=True)):
+            if wanted is not None and not wanted[place]:
+                yield None
+                continue
+            ends = [
+                self._moving(rig[2 * k + int(second[k])], latents[k], int(second[k]))
+                for k in (one, other)
+            ]
+            yield self._compositor.compose(self._compositor.between(*ends, share=float(part)))
+
+    def _moving(self, values: FloatArray, latent: FloatArray, frame: int) -> Motion:
+        """Return what moves in a frame; the last few are remembered."""
+        key = values.tobytes() + latent.tobytes() + bytes([frame])
+        found = self._moved.pop(key, None)
+        if found is None:
+            found = self._motion(values, latent, frame)
+        self._moved[key] = found  # the newest last
+        while len(self._moved) > _REMEMBERED:
+            del self._moved[next(iter(self._moved))]
+        return found
+
+    def _motion(self, values: FloatArray, latent: FloatArray, frame: int) -> Motion:
         decoder = self._flow_decoder
         correct = None if decoder is None else partial(decoder, latent, frame)
-        weights = np.clip(values[6:], 0.0, 1.0)
-        return self._compositor.draw(values[:6], weights, correct)
+        with span("fields"):
+            return self._compositor.motion(values[:6], np.clip(values[6:], 0.0, 1.0), correct)
+
+    def _draw(self, values: FloatArray, latent: FloatArray, frame: int) -> ByteArray:
+        return self._compositor.compose(self._motion(values, latent, frame))

@@ -24,6 +24,7 @@ from rest_bridge.commands import (
     inspection,
     keys,
     learning,
+    obs,
     portraits,
     sound,
     stream,
@@ -52,6 +53,7 @@ app.add_typer(portraits.app, name="avatar")
 app.add_typer(sound.app, name="cable")
 app.add_typer(control.app, name="ctl")
 app.add_typer(keys.app, name="keys")
+app.add_typer(obs.app, name="obs")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""Sets OBS up, checks it and leaves it as it was, over obs-websocket (extra `obs`)."""

@@ -14,7 +14,7 @@ import numpy as np
 from rest_bridge.errors import SinkUnavailable
 from rest_bridge.sinks.playout import Playout
 from rest_bridge.sinks.voice_output import VoiceOutput
-from rest_bridge.sync import Ear
+from rest_bridge.sync_listeners import Ear
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray, FrameFormat
 
 _EVERY: Final = VOICE_RATE_HZ // 2

@@ -55,7 +55,7 @@ def test_a_recording_is_read_back_with_the_offset_that_it_has(
             first = frame.index * SAMPLES_PER_FRAME + late_ms * VOICE_RATE_HZ // 1000
             writer.write(frame.rgba, frame.index * FRAME_DURATION_NS)
             writer.write_voice(frame.voice.samples, first)
-    found = sync.row("file", "", *sync.read_recording(path))
+    found = sync.row(sync.Taken("file", "", *sync.read_recording(path)))
     assert found.num_pairs >= 4
     assert found.median_ms == pytest.approx(late_ms, abs=1.5)
     assert found.ok is (late_ms == 0)
@@ -64,7 +64,17 @@ def test_a_recording_is_read_back_with_the_offset_that_it_has(
 def test_pairs_are_of_neighbours_and_too_few_are_a_problem() -> None:
     assert sync.pair([1.02, 2.0, 9.0], [1.0, 2.01, 5.0]) == pytest.approx([0.02, -0.01])
     assert sync.pair([], [1.0]) == []
-    assert "too few" in sync.row("x", "", [1.0], [1.0, 2.0, 3.0]).problem
+    assert "too few" in sync.row(sync.Taken("x", "", [1.0], [1.0, 2.0, 3.0])).problem
+
+
+def test_what_begins_inside_its_frame_is_no_fault_of_the_outlet() -> None:
+    flashes = [1.0 + n for n in range(9)]
+    taken = sync.Taken("x", "", [at + 0.030 for at in flashes], flashes)
+    inside = [(at + 0.01, 0.022) for at in flashes]
+    assert sync.row(taken).median_ms == pytest.approx(30.0)
+    assert sync.row(taken.without(inside)).median_ms == pytest.approx(8.0)
+    assert sync.row(taken.between(3.0, 6.0)).num_pairs == 3
+    assert taken.without([]) == taken
 
 
 def camera_listener(tmp_path: Path, patch: pytest.MonkeyPatch) -> tuple[VirtualCamera, FakeDevice]:
@@ -163,14 +173,14 @@ class PreviewListener:
         self._page.wait_for("Number(document.getElementById('face').dataset.heard) > 0", 15)
         self._page.evaluate(FLASH_TIMES)
 
-    def finish(self, since_ns: int) -> list[sync.SyncRow]:
+    def finish(self, since_ns: int) -> list[sync.Taken]:
         wall_ms = self._page.evaluate("window.flashes")
         to_monotonic_s = time.monotonic() - time.time()
         flashes_s = [ms / 1000 + to_monotonic_s for ms in wall_ms]
         since_s = max(since_ns / 1e9, min(flashes_s, default=0.0) + 2.0)
         clicks_s = [at for at in self._ear.finish() if at > since_s]
         return [
-            sync.row(
+            sync.Taken(
                 "preview",
                 "Chromium's sound against its canvas",
                 clicks_s,

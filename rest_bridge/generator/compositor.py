@@ -321,16 +321,15 @@ class Compositor:
         local = to_local(mouth.axes[0], mouth.axes[1], places)
         cell = (local[..., 0] + 1.3) * ((len(expression.upper_line) - 1) / 2.6)
         where = cv2.merge([cell, np.zeros_like(cell)])
-        upper_edge, lower_edge = (
-            read_cells(line[None], where) for line in (expression.upper_line, expression.lower_line)
-        )
+        edges = (expression.upper_line, expression.lower_line, self._level(expression))
+        upper_edge, lower_edge, level = (read_cells(line[None], where) for line in edges)
         across = cv2.extractChannel(local, 1)
         below_upper, above_lower = across - upper_edge, lower_edge - across
         if mouth.shaded and expression.opening > 0:
             self._part_lips(sheets, below_upper, above_lower, expression)
         upper, lower = (read_cells(self._portrait.pixels, sheet) for sheet in sheets)
         lips = _mixed(lower, upper, _coverage((below_upper - above_lower) / 2, self._size))
-        inside = np.minimum(below_upper, above_lower) - self._half_edge
+        inside = np.minimum(below_upper, above_lower) * level - self._half_edge
         inside = _coverage(inside, self._size)
         rows, columns = np.nonzero(inside.any(1))[0], np.nonzero(inside.any(0))[0]
         if len(rows):
@@ -339,6 +338,13 @@ class Compositor:
             hollow = np.rint(hollow).clip(0, 255).astype(np.uint8)
             lips[part] = _mixed(hollow, lips[part], inside[part])
         _put(frame, rectangle, lips, window)
+
+    def _level(self, expression: Expression) -> Array:
+        """Return float32 [S], how level the opening's edges run: distances to steep ones shrink."""
+        step = 2.6 / (len(expression.upper_line) - 1) * float(np.hypot(*self._mouth.axes[1]))
+        lines = expression.upper_line, expression.lower_line
+        rise = np.maximum(*(np.abs(np.gradient(line, step)) for line in lines))
+        return (1 / np.sqrt(1 + rise**2)).astype(np.float32)
 
     def _part_lips(
         self, sheets: list[Array], below_upper: Array, above_lower: Array, expression: Expression

@@ -20,10 +20,12 @@ _ROUND: Final = {"mouthFunnel": 1.2, "mouthPucker": 1.0}
 """How much each shape rounds the opening."""
 _NARROWED: Final = 0.42
 """Share of the lips that touch at the corners of a fully rounded mouth."""
-_OPENS: Final = 0.94
+_OPENS: Final = 0.9
 """Share of the lips that part when a mouth opens unrounded: its corners are soft."""
-_FULL: Final = 0.55
+_FULL: Final = 0.7
 """How much of an ellipse an open jaw's outline has; the scans alone give a shield."""
+_ENDS: Final = 0.12
+"""Share of the lips over which an opening ends."""
 _REACH: Final = 0.26
 """Eye distances over which the skin beside the lips follows."""
 _UPPER_SHARE: Final = 0.45
@@ -101,7 +103,9 @@ class Seam:
         reach = _OPENS - (_NARROWED + _OPENS - 1) * rounded
         ellipse = np.sqrt(np.maximum(1 - (self._s / reach) ** 2, 0))
         share = max(_FULL, rounded) * (1 - own)
-        wanted = open_gap + share * (1.15 * middle * ellipse - open_gap)
+        # Beyond the outline's ends the lips touch: what is left there looks like horns.
+        held_open = open_gap * np.clip((reach - np.abs(self._s)) / _ENDS, own, 1)
+        wanted = held_open + share * (1.15 * middle * ellipse - held_open)
         wanted += _PRESSED * np.minimum(gap, 0)
         raised = float(arkit[self._raise].mean())
         bite = min(float(arkit[self._roll]) * raised / _BITE_FULL, 1.0) * _BITE * self._unit

@@ -34,12 +34,14 @@ from rest_bridge.errors import ConfigError, RestBridgeError
 
 app = typer.Typer(
     name="rest-bridge",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="One portrait and a live voice in, a talking face out. Start with: rest-bridge demo",
+    help="One portrait and a live voice in, a talking face out. Without a command it opens the "
+    "control page.",
 )
+app.command()(stream.start)
 app.command()(stream.demo)
 app.command()(stream.run)
 app.command()(files.render)
@@ -64,6 +66,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _global_options(  # pyright: ignore[reportUnusedFunction] - typer calls it
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True)
     ] = False,
@@ -74,6 +77,9 @@ def _global_options(  # pyright: ignore[reportUnusedFunction] - typer calls it
     del version
     level = logging.DEBUG if debug else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if context.invoked_subcommand is None:
+        # What people type who never read a manual. The command's code is the program's.
+        raise typer.Exit(stream.start())
 
 
 def run(arguments: Sequence[str]) -> int:

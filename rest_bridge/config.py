@@ -107,6 +107,13 @@ class AudioSection(Section):
     gain_db: float = Field(
         default=0.0, ge=-40, le=40, description="Gain before anything else, decibels."
     )
+    gate_db: float = Field(
+        default=-90.0,
+        ge=-90,
+        le=-10,
+        description="Quieter than this is silence: keeps fans and keyboards from the face and from "
+        "the voice output. Decibels of full scale; -90 lets everything through.",
+    )
     loop: bool = Field(default=False, description="Start a file again when it has ended.")
     latency_ms: int = Field(
         default=40, ge=10, le=500, description="Latency asked of the sound device, milliseconds."

@@ -85,6 +85,7 @@ class Daemon:
         self._error: BaseException | None = None
         self._threads: list[threading.Thread] = []
         self._control: Closable | None = None
+        self._desk: Closable | None = None
         self._presenter: Presenter | None = None
         self._activity = "idle"
         self._interrupted = False
@@ -163,6 +164,7 @@ class Daemon:
             **asdict(self.snapshot()),
             **self.studio.hush.as_dict(self._graph.clock.now_ns()),
             "source": source.name if source is not None else "",
+            "source_spec": self.studio.source_spec,
             "outputs": self._outputs.as_dicts(),
             "steering": steering_facts(self.studio.wish()),
             "tiers": {name: self._graph.metrics.counter(f"tier.{name}") for name in TIER_NAMES},
@@ -244,7 +246,9 @@ class Daemon:
         self._queue.close(discard=True)
         self._join("start")  # else it opens outputs that nobody closes any more
         closers: list[Callable[[], object]] = [
-            part.close for part in (self._listener, self._control) if part is not None
+            part.close
+            for part in (self._listener, self._control, self._desk)
+            if part is not None
         ]
         closers += self._outputs.closers()
         self._join("presenter")
@@ -292,6 +296,7 @@ class Daemon:
         height, width = still.shape[:2]
         fmt = FrameFormat(width, height, graph.fps)
         outlets = list(graph.outlets())
+        self._outputs.desk = self._make_desk()
         openers = self._outputs.begin(fmt, outlets)
         presenter = Presenter(
             self._queue,
@@ -315,6 +320,19 @@ class Daemon:
         if graph.control is not None:
             self._control = graph.control(self.operations(), self._statistics)
         self._spawn("presenter", lambda: self._present(presenter))
+
+    def _make_desk(self) -> Any:
+        """Return what control pages talk to."""
+        from rest_bridge.page.pages import make_desk
+
+        self._desk = make_desk(
+            self.studio,
+            self.operations(),
+            status=self.status,
+            settings=self._graph.settings,
+            faces=self._graph.faces,
+        )
+        return self._desk
 
     def _open(self, outlet: Outlet, opener: Callable[[], str]) -> None:
         try:

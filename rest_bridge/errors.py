@@ -17,6 +17,22 @@ class AvatarError(RestBridgeError):
     """A portrait or avatar file cannot be used."""
 
 
+class SeveralFaces(AvatarError):
+    """There are several faces in a portrait, and nobody said which one is meant.
+
+    Args:
+        num_faces: how many.
+        picture: the file, or another name for it.
+    """
+
+    def __init__(self, num_faces: int, picture: object) -> None:
+        self.num_faces = num_faces
+        super().__init__(
+            f"There are {num_faces} faces in the picture; crop it to one, or choose with "
+            f"--face 1 (the largest) to --face {num_faces}: {picture}"
+        )
+
+
 class StateMismatch(RestBridgeError):
     """A state belongs to another model package; the message names both sides."""
 

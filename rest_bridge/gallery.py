@@ -1,6 +1,7 @@
 """From what a person calls a face to its avatar: built-in faces, pictures, avatar files, the cache.
 
     "luna"      a built-in face, faces/luna/, whose avatar.npz is shipped
+    "grandpa"   a portrait that the person keeps (`library`), imported on the control page
     x.npz       an avatar file
     x.png, ...  a picture: imported once, then taken from the per-user cache
 
@@ -124,6 +125,23 @@ def built_in_faces() -> dict[str, BuiltInFace]:
     return faces
 
 
+def kept_folder() -> Path:
+    """Return where the portraits are that a person keeps (`library`), whether or not it exists."""
+    return platformdirs.user_data_path("rest_bridge", appauthor=False) / "portraits"
+
+
+def kept_portraits() -> dict[str, str]:
+    """Return the titles of the portraits that a person keeps and that are ready, by name."""
+    found: dict[str, str] = {}
+    for file in sorted(kept_folder().glob("*/avatar.npz")):
+        try:
+            about = json.loads((file.parent / "about.json").read_text(encoding="utf-8"))
+            found[file.parent.name] = str(about["title"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
 def face_name(choice: str) -> str:
     """Return the built-in face that a choice means where it means the default one, else itself."""
     faces = built_in_faces()
@@ -174,12 +192,15 @@ def load_avatar(
                 _log.warning("The built-in face is imported again: %s", error)
         return _imported(faces[name].picture, package, faces[name].options, progress)
     path = Path(choice).expanduser()
+    kept = kept_portraits()
+    if choice in kept:
+        return Avatar.load(kept_folder() / choice / "avatar.npz")
     if path.suffix.lower() == ".npz":
         return Avatar.load(path)
     if not path.exists():
         raise AvatarError(
             f'There is no picture and no built-in face "{choice}"; give the path of a picture, or '
-            f"one of {', '.join(faces) or '(none installed)'}."
+            f"one of {', '.join([*faces, *kept]) or '(none installed)'}."
         )
     return _imported(path, package, options or ImportOptions(), progress)
 

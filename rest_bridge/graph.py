@@ -13,7 +13,7 @@ from rest_bridge.clock import Clock, MonotonicClock
 from rest_bridge.config import Config
 from rest_bridge.config_sources import changed
 from rest_bridge.curve import security_of
-from rest_bridge.gallery import built_in_faces, face_name
+from rest_bridge.gallery import built_in_faces, face_name, kept_portraits
 from rest_bridge.generator.steering import Steering
 from rest_bridge.loader import Loader, voice_is_file
 from rest_bridge.metrics import Metrics
@@ -201,9 +201,10 @@ def _governor(config: Config) -> Governor:
 
 
 def _open_source(config: Config) -> AudioSource:
+    from rest_bridge.audio.gate import OFF_DB, GateSource
     from rest_bridge.audio.source import open_source
 
-    return open_source(
+    source = open_source(
         config.audio.source,
         loop=config.audio.loop,
         latency_s=config.audio.latency_ms / 1000,
@@ -211,6 +212,8 @@ def _open_source(config: Config) -> AudioSource:
         push_endpoint=config.endpoints.audio_in,
         security=security_of(config.endpoints),
     )
+    gate_db = config.audio.gate_db
+    return GateSource(source, gate_db) if gate_db > OFF_DB else source
 
 
 def _serve_control(
@@ -238,4 +241,5 @@ def _readable(config: Config) -> dict[str, Any]:
 
 
 def _avatars() -> list[dict[str, Any]]:
-    return [{"id": name, "name": face.title} for name, face in built_in_faces().items()]
+    titles = {name: face.title for name, face in built_in_faces().items()} | kept_portraits()
+    return [{"id": name, "name": title} for name, title in titles.items()]

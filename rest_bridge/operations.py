@@ -83,6 +83,10 @@ class Arguments:
                 raise self._wrong("options", f'without "{name}", which has a place of its own')
         return dict(value)
 
+    def value(self, key: str) -> Any:
+        """Return what stands there, unchecked; None where nothing does."""
+        return self._body.get(key)
+
     def has(self, key: str) -> bool:
         """Say whether a key is there."""
         return key in self._body

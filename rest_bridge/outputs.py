@@ -30,6 +30,14 @@ class PostingSink(Protocol):
         ...
 
 
+@runtime_checkable
+class DeskSink(Protocol):
+    """A sink whose pages may ask for things."""
+
+    desk: Any
+    """What they talk to."""
+
+
 class Outputs:
     """Named runners; `offer` is called by the presenter, the rest by any thread."""
 
@@ -48,6 +56,8 @@ class Outputs:
         self._fmt: FrameFormat | None = None
         self._running: dict[str, tuple[Outlet, SinkRunner]] = {}
         self._runners: tuple[SinkRunner, ...] = ()
+        self.desk: Any = None
+        """What pages talk to; set before the outputs begin."""
 
     def begin(self, fmt: FrameFormat, outlets: list[Outlet]) -> list[Callable[[], str]]:
         """Take in the first outputs.
@@ -156,6 +166,8 @@ class Outputs:
 
     def _add(self, outlet: Outlet) -> SinkRunner:
         assert self._fmt is not None, "the stream has begun"
+        if self.desk is not None and isinstance(outlet.sink, DeskSink):
+            outlet.sink.desk = self.desk
         runner = SinkRunner(
             outlet.sink,
             self._fmt,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rest_bridge.audio.gain import GainSource
+from rest_bridge.audio.gate import GateSource
 from rest_bridge.audio.pcm import MAX_NAME_CHARS
 from rest_bridge.audio.push import PushSource
 from rest_bridge.errors import SourceError
@@ -50,7 +51,7 @@ def speech_operations(source: Callable[[], AudioSource | None]) -> dict[str, Ope
 
 
 def _pushed(source: AudioSource | None) -> PushSource:
-    while isinstance(source, GainSource):
+    while isinstance(source, (GainSource, GateSource)):
         source = source.source
     if not isinstance(source, PushSource):
         heard = "is not open yet" if source is None else f"is {source.name}"

@@ -47,6 +47,8 @@ class Studio:
         self._lock = threading.Lock()
         self._avatar_order = 0
         self._wish = graph.wish
+        self.source_spec = str(graph.settings.get("audio", {}).get("source", ""))
+        """What the voice in use was asked for by."""
         self.hush = Hush()
         self.avatar = graph.avatar
         """What the face in use was asked for by."""
@@ -170,6 +172,7 @@ class Studio:
             raise ConfigError("This daemon has one voice only.")
         name = self._listener.switch(self._graph.voices(spec, options))
         self._graph.margin_ns = LIVE_MARGIN_NS  # whatever was heard first
+        self.source_spec = spec
         return name
 
     def start_output(self, key: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,6 +197,26 @@ class Studio:
             return {"output": key, "running": True, "already": True, "text": ""}
         text = self._outputs.start(outlet)
         return {"output": key, "running": True, "already": False, "text": text}
+
+    def runs(self, key: str) -> bool:
+        """Say whether an output runs."""
+        return self._outputs.has(key)
+
+    def settings_of(self, key: str) -> dict[str, Any] | None:
+        """Return what a running output was made from; None where it does not run."""
+        outlet = self._outputs.outlet(key) if self._outputs.has(key) else None
+        return None if outlet is None else dict(outlet.settings)
+
+    def page(self) -> Any:
+        """Return the server of the pages.
+
+        Raises:
+            SinkError: it does not run.
+        """
+        outlet = self._outputs.outlet("preview") if self._outputs.has("preview") else None
+        if outlet is None:
+            raise SinkError("The page is not being served.")
+        return outlet.sink
 
     def stop_output(self, key: str) -> dict[str, Any]:
         """Stop an output; it finishes its file first.

@@ -90,6 +90,41 @@ def demo(
     return _run(loaded.config, seconds, _required(options), json=json)
 
 
+def start(
+    config: ConfigOption = None,
+    avatar: AvatarOption = None,
+    audio: AudioOption = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the control page.")
+    ] = True,
+    seconds: SecondsOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Open the control page, where everything else is done: face, voice, outputs.
+
+    Goes on as you left it; the first time a built-in face speaks, and the page shows you round.
+    Ctrl-C ends it. `rest-bridge` without a command does the same.
+    """
+    from rest_bridge.commands.starting import settings_to_start_with
+
+    options = {
+        "avatar.picture": avatar,
+        "audio.source": audio,
+        "preview.open_browser": browser,
+    }
+    begin, notes = settings_to_start_with(configure(config, settings, options))
+    for note in notes:
+        err.print(note)
+    loaded = configure(config, settings, {**begin, **options_given(options)})
+    return _run(loaded.config, seconds, frozenset(), json=json)
+
+
+def options_given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
 def run(
     config: ConfigOption = None,
     audio: AudioOption = None,

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import STYLES, Avatar, EyeLayer, MouthLayer, Style
-from rest_bridge.errors import AvatarError
+from rest_bridge.errors import AvatarError, SeveralFaces
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.backdrop import cut_out, no_backdrop
 from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_curves
@@ -102,6 +102,27 @@ def import_portrait(
     return avatar
 
 
+def points_of(picture: Path, package: ModelPackage, avatar: Avatar, face: int | None) -> Array:
+    """Return where an imported avatar's points lie in the picture that it was made from.
+
+    Args:
+        picture: the portrait.
+        package: as at its import.
+        avatar: imported without landmarks of a person's.
+        face: as at its import.
+
+    Returns:
+        float32 [66, 2], pixels.
+
+    Raises:
+        AvatarError: the picture cannot be used.
+    """
+    pixels = read_picture(picture)
+    found, _ = _found_landmarks(pixels, package, face, picture)
+    _, _, corner, scale = _canvas(pixels, found)
+    return (avatar.landmarks * len(avatar.picture) / scale + corner).astype(np.float32)
+
+
 def _landmarks(
     pixels: ByteArray,
     package: ModelPackage,
@@ -133,10 +154,7 @@ def _found_landmarks(
             f"closer, or give 66 landmarks yourself: {path}"
         )
     if face is None and len(faces) > 1:
-        raise AvatarError(
-            f"There are {len(faces)} faces in the picture; crop it to one, or choose with "
-            f"--face 1 (the largest) to --face {len(faces)}: {path}"
-        )
+        raise SeveralFaces(len(faces), path)
     number = 1 if face is None else face
     if not 1 <= number <= len(faces):
         raise AvatarError(

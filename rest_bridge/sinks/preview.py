@@ -1,18 +1,17 @@
-"""Serves the page that shows the face in a browser or as an OBS browser source.
+"""Serves the pages: the face in a browser or as an OBS browser source, and the control page.
 
-One HTTP and WebSocket server on this computer only. Whoever connects must name us as its host (a
-foreign page cannot, nor can a rebound DNS name), come from our own page, and know the token in
-the address. A viewer gets messages of the wire protocol: raw RGBA, scaled down to what it shows.
-Measured at 512²: 1.2 ms a frame for us, true alpha, and painting costs the browser less than
-decoding a compressed picture; PNG would take 19 ms and WebP 53 ms to make.
+One HTTP and WebSocket server on this computer only, unless the person lets phones of the network
+in; `door` says who may connect. A viewer gets messages of the wire protocol: raw RGBA, scaled down
+to what it shows. Measured at 512²: 1.2 ms a frame for us, true alpha, and painting costs the
+browser less than decoding a compressed picture; PNG would take 19 ms and WebP 53 ms to make. What
+the control page may ask for is its desk's business (`PageDesk`).
 
-Threads: the sink runner's calls `send`; the server has one to accept and, for each viewer, one
-that reads and one that writes. They meet in `_Viewer`.
+Threads: the sink runner's calls `send`; a server has one to accept and, for each viewer, one
+that reads and one that writes. They meet in `Viewer`.
 """
 
 import contextlib
 import errno
-import hmac
 import http
 import json
 import logging
@@ -21,25 +20,37 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Final, Literal, Protocol
+from urllib.parse import urlsplit
 
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
 from rest_bridge.errors import SinkUnavailable
+from rest_bridge.sinks.door import (
+    LOOPBACK,
+    Door,
+    own_addresses,
+    query_of,
+    response,
+    text,
+)
 from rest_bridge.sinks.messages import EventMessage, FrameMessage
 from rest_bridge.sinks.publisher import Provenance, stamp_of, voice_message
 from rest_bridge.sinks.viewer import Viewer, shrink
 from rest_bridge.sinks.wire import encode
 from rest_bridge.types import Frame, FrameFormat
 
-HOST: Final = "127.0.0.1"
 MAX_VIEWERS: Final = 8
-_MAX_INCOMING_BYTES: Final = 1024
+MAX_TALKS: Final = 8
+"""Control pages at the same time."""
+_MAX_WISH_BYTES: Final = 1024
+_MAX_INCOMING_BYTES: Final = 192 * 1024
+"""A piece of a file that a control page sends."""
+_ANY_ADDRESS: Final = "0.0.0.0"
 _OPEN_TIMEOUT_S: Final = 1.0
 """Browsers open connections ahead of need and say nothing; closing must not wait for them."""
 _GOODBYE_S: Final = 0.5
@@ -55,6 +66,31 @@ _FILES: Final[dict[str, tuple[str, str]]] = {
     "/wire.js": ("wire.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+
+
+class PageAnswer(Protocol):
+    """What a desk answers to a plain request: see `page.desk.Answer`."""
+
+    status: int
+    body: bytes
+    kind: str
+    name: str
+
+
+class PageDesk(Protocol):
+    """What control pages talk to: see `page.desk.Desk`."""
+
+    def is_public(self, path: str) -> bool:
+        """Say whether a path holds no secrets and does nothing."""
+        ...
+
+    def answer(self, path: str, query: Mapping[str, str], *, guest: bool) -> Any:
+        """Answer a plain request; None where there is nothing."""
+        ...
+
+    def converse(self, talk: Any, *, guest: bool) -> None:
+        """Answer one page until it leaves."""
+        ...
 
 
 class PreviewServer:
@@ -82,10 +118,12 @@ class PreviewServer:
         self._token = token or secrets.token_urlsafe(16)
         self._provenance = provenance or Provenance()
         self._stats = stats
-        self._server: Server | None = None
-        self._thread: threading.Thread | None = None
+        self._servers: dict[bool, tuple[Server, threading.Thread, list[str]]] = {}
         self._viewers: set[Viewer] = set()
-        self._lock = threading.Lock()  # guards _viewers
+        self._talks: dict[ServerConnection, bool] = {}
+        self._lock = threading.Lock()  # guards the three above
+        self.desk: PageDesk | None = None
+        """What the control page talks to; without one, only the face is shown."""
         self._duration_ns = 0
         self._dropped = 0
         self._event_sequence = 0
@@ -94,7 +132,7 @@ class PreviewServer:
     @property
     def url(self) -> str:
         """The page's address with its token."""
-        return f"http://{HOST}:{self._port}/?token={self._token}"
+        return f"http://{LOOPBACK}:{self._port}/?token={self._token}"
 
     @property
     def num_viewers(self) -> int:
@@ -112,12 +150,55 @@ class PreviewServer:
             SinkUnavailable: the port is in use or not allowed.
         """
         self._duration_ns = round(1e9 / fmt.fps)
+        hosts = [f"{host}:{{port}}" for host in (LOOPBACK, "localhost", "[::1]")]
+        self._port = self._listen(LOOPBACK, self._port, self._token, hosts, guest=False)
+
+    # --------------------------------------------------------------- phones of the network
+
+    def share(self) -> dict[str, Any]:
+        """Let phones of the same network in, with a token of their own; idempotent.
+
+        Returns:
+            As `sharing`.
+
+        Raises:
+            SinkUnavailable: there is no network, or no free port.
+        """
+        if True not in self._servers:
+            addresses = own_addresses()
+            if not addresses:
+                raise SinkUnavailable("This computer is in no network; connect it and try again.")
+            token = secrets.token_urlsafe(12)
+            hosts = [f"{address}:{{port}}" for address in addresses]
+            port = self._listen(_ANY_ADDRESS, 0, token, hosts, guest=True)
+            urls = [f"http://{address}:{port}/?token={token}" for address in addresses]
+            self._servers[True][2].extend(urls)
+        return self.sharing()
+
+    def unshare(self) -> dict[str, Any]:
+        """Close the port for phones, and their connections; idempotent."""
+        self._shut(guest=True)
+        return self.sharing()
+
+    def sharing(self) -> dict[str, Any]:
+        """Return `on` and `addresses`, whose tokens are the phones'."""
+        shared = self._servers.get(True)
+        return {"on": shared is not None, "addresses": list(shared[2]) if shared else []}
+
+    def _listen(self, address: str, port: int, token: str, hosts: list[str], *, guest: bool) -> int:
+        """Start a server and return its port; `hosts` are completed by it."""
+        door: list[Door] = []
+
+        def answer(connection: ServerConnection, request: Request) -> Response | None:
+            del connection
+            return self._answer_http(door[0], request) if door else None
+
         try:
-            self._server = serve(
-                self._serve_viewer,
-                HOST,
-                self._port,
-                process_request=self._answer_http,
+            server = serve(
+                partial(self._serve, guest),
+                address,
+                port,
+                process_request=answer,
                 compression=None,  # deflating raw pixels costs more than the loopback saves
                 max_size=_MAX_INCOMING_BYTES,
                 open_timeout=_OPEN_TIMEOUT_S,
@@ -131,13 +212,16 @@ class PreviewServer:
             else:
                 reason = f"cannot be opened ({error.strerror});"
             raise SinkUnavailable(
-                f"Preview: port {self._port} {reason} choose another port with preview.port."
+                f"Preview: port {port} {reason} choose another port with preview.port."
             ) from error
-        self._port = self._server.socket.getsockname()[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="preview", daemon=True
-        )
-        self._thread.start()
+        port = int(server.socket.getsockname()[1])
+        names = frozenset(host.format(port=port) for host in hosts)
+        door.append(Door(names, token, guest))
+        name = "preview-network" if guest else "preview"
+        thread = threading.Thread(target=server.serve_forever, name=name, daemon=True)
+        self._servers[guest] = (server, thread, [])
+        thread.start()
+        return port
 
     def send(self, frame: Frame) -> None:
         """Leave a frame with every viewer; never waits for one.
@@ -168,18 +252,26 @@ class PreviewServer:
 
     def close(self) -> None:
         """Say goodbye to the viewers and free the port; idempotent."""
-        server, self._server = self._server, None
+        self._shut(guest=True)
+        self._shut(guest=False)
+
+    def _shut(self, *, guest: bool) -> None:
+        server = self._servers.pop(guest, None)
         if server is None:
             return
-        viewers = self._all_viewers()
+        with self._lock:
+            viewers = [viewer for viewer in self._viewers if viewer.guest == guest]
+            talks = [talk for talk, is_guest in self._talks.items() if is_guest == guest]
         for viewer in viewers:
             viewer.close()
+        for talk in talks:
+            with contextlib.suppress(ConnectionClosed, OSError):
+                talk.socket.shutdown(socket.SHUT_RDWR)
         deadline = time.monotonic() + _GOODBYE_S
         for viewer in viewers:  # before the shutdown, which waits for stalled pages
             viewer.join(max(0.0, deadline - time.monotonic()))
-        server.shutdown()
-        if self._thread is not None:
-            self._thread.join(2.0)
+        server[0].shutdown()
+        server[1].join(2.0)
 
     def _all_viewers(self) -> list[Viewer]:
         with self._lock:
@@ -215,41 +307,64 @@ class PreviewServer:
             sample_index=int(frame.voice.first_index),
             dropped=self._dropped,
             repeated=frame.repeated,
-            tier=self._provenance.tier,
+            tier=frame.tier or self._provenance.tier,
             model_id=self._provenance.model_id,
-            avatar_id=self._provenance.avatar_id,
+            avatar_id=frame.avatar_id or self._provenance.avatar_id,
         )
 
-    def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _answer_http(self, door: Door, request: Request) -> Response | None:
         """Answer a plain request, or return None to go on to the WebSocket."""
-        del connection
-        parts = urlsplit(request.path)
-        hosts = {f"{host}:{self._port}" for host in (HOST, "localhost", "[::1]")}
-        if not _is_one_of(request.headers.get_all("Host"), hosts):
-            return _text(http.HTTPStatus.FORBIDDEN, "This server only answers to its own address.")
-        is_public = parts.path in _FILES and parts.path != "/"  # styles and scripts, no secrets
-        given = parse_qs(parts.query).get("token", [""])[-1]
-        if not is_public and not hmac.compare_digest(given.encode(), self._token.encode()):
-            return _text(
-                http.HTTPStatus.FORBIDDEN,
-                "Open the address that rest-bridge printed: it ends in ?token=... "
-                "(a new one at every start, unless preview.token is set).",
-            )
-        if parts.path in _FILES:
-            name, kind = _FILES[parts.path]
-            return _response(http.HTTPStatus.OK, (_PAGE / name).read_bytes(), kind)
-        if parts.path != "/ws":
-            return _text(http.HTTPStatus.NOT_FOUND, "There is nothing here.")
-        origins = request.headers.get_all("Origin")
-        if origins and not _is_one_of(origins, {f"http://{host}" for host in hosts}):
-            return _text(http.HTTPStatus.FORBIDDEN, "Only the preview page itself may connect.")
-        return None
+        path, desk = urlsplit(request.path).path, self.desk
+        is_file = path in _FILES and path != "/"
+        public = is_file or (desk is not None and desk.is_public(path))
+        refusal = door.refuse(request, public=public)
+        if refusal is not None:
+            return refusal
+        query = query_of(request)
+        query.pop("token", None)
+        bare = desk is None or "source" in query or "view" in query
+        if path in _FILES and (path != "/" or bare):
+            name, kind = _FILES[path]
+            return response(http.HTTPStatus.OK, (_PAGE / name).read_bytes(), kind)
+        if path == "/ws" or (path == "/control" and desk is not None):
+            return None
+        if path.startswith("/do/") and door.is_foreign(request):
+            return text(http.HTTPStatus.FORBIDDEN, "Another site's page may not do this.")
+        answer: PageAnswer | None = None
+        if desk is not None:
+            answer = desk.answer(path, query, guest=door.guest)
+        if answer is None:
+            return text(http.HTTPStatus.NOT_FOUND, "There is nothing here.")
+        more: dict[str, str] = {}
+        if answer.name:
+            more["Content-Disposition"] = f'attachment; filename="{answer.name}"'
+        return response(http.HTTPStatus(answer.status), answer.body, answer.kind, more)
 
-    def _serve_viewer(self, connection: ServerConnection) -> None:
-        """Thread body: read what one viewer asks for until it leaves."""
-        viewer = Viewer(connection)
+    def _serve(self, guest: bool, connection: ServerConnection) -> None:
+        """Thread body: serve a viewer or a control page until it leaves."""
+        request = connection.request
+        if request is not None and urlsplit(request.path).path == "/control":
+            self._serve_talk(connection, guest=guest)
+        else:
+            self._serve_viewer(connection, guest=guest)
+
+    def _serve_talk(self, connection: ServerConnection, *, guest: bool) -> None:
         with self._lock:
-            has_room = len(self._viewers) < MAX_VIEWERS and self._server is not None
+            has_room = len(self._talks) < MAX_TALKS and guest in self._servers
+            if has_room:
+                self._talks[connection] = guest
+        if not has_room or self.desk is None:
+            connection.close(1013, f"{MAX_TALKS} pages are open already; close one.")
+            return
+        with contextlib.suppress(ConnectionClosed, OSError):
+            self.desk.converse(connection, guest=guest)
+        with self._lock:
+            self._talks.pop(connection, None)
+
+    def _serve_viewer(self, connection: ServerConnection, *, guest: bool) -> None:
+        viewer = Viewer(connection, guest=guest)
+        with self._lock:
+            has_room = len(self._viewers) < MAX_VIEWERS and guest in self._servers
             if has_room:
                 self._viewers.add(viewer)
         if not has_room:
@@ -260,6 +375,9 @@ class PreviewServer:
             connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 19)
             viewer.start()
             for message in connection:
+                if len(message) > _MAX_WISH_BYTES:
+                    connection.close(1009, "This is no wish of a viewer.")
+                    break
                 self._take_request(viewer, message)
         with self._lock:
             self._viewers.discard(viewer)
@@ -283,30 +401,3 @@ def _quiet_logger() -> logging.Logger:
     logger = logging.Logger("websockets")
     logger.addHandler(logging.NullHandler())
     return logger
-
-
-def _is_one_of(given: list[str], allowed: set[str]) -> bool:
-    return len(given) == 1 and given[0].lower() in allowed
-
-
-def _text(status: http.HTTPStatus, text: str) -> Response:
-    return _response(status, (text + "\n").encode(), "text/plain; charset=utf-8")
-
-
-def _response(status: http.HTTPStatus, body: bytes, kind: str) -> Response:
-    headers = Headers(
-        {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            "Connection": "close",
-            "Content-Security-Policy": (
-                "default-src 'self'; connect-src 'self' ws://127.0.0.1:* ws://localhost:*; "
-                "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-                "frame-ancestors 'none'"
-            ),
-            "Referrer-Policy": "no-referrer",  # the token stands in the address
-            "X-Content-Type-Options": "nosniff",
-        }
-    )
-    return Response(status.value, status.phrase, headers, body)

@@ -28,9 +28,11 @@ class Viewer:
 
     Args:
         connection: accepted and checked.
+        guest: it came over the network.
     """
 
-    def __init__(self, connection: ServerConnection) -> None:
+    def __init__(self, connection: ServerConnection, *, guest: bool = False) -> None:
+        self.guest = guest
         self._connection = connection
         self._changed = threading.Condition()
         self._picture: bytes | None = None  # guarded by _changed, as the next four

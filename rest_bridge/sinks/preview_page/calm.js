@@ -15,7 +15,8 @@ export class Calm {
   saw(image, header) {
     this.resting = false;
     const fits = this.image && this.image.width === image.width && this.image.height === image.height;
-    if (!fits) this.image = null; // another size: the old one would jump
+    if (!fits || this.avatar !== header.avatar) this.image = null; // another size or face: it would jump
+    this.avatar = header.avatar;
     if (header.state === "speaking") return;
     if (this.count++ % EVERY && this.image) return;
     this.image = image;

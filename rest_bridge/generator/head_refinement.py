@@ -88,14 +88,12 @@ def refine(avatar: Avatar, package: ModelPackage) -> Refinement:
     """
     section = package.section("decoder")
     head = avatar.head
-    inputs = {"reference": _reference(avatar, int(section["reference_size"]))}
-    knows_maps = "maps" in section.get("reference_inputs", ())
-    if knows_maps:
-        inputs["maps"] = _maps(avatar)[None]
+    inputs = {
+        "reference": _reference(avatar, int(section["reference_size"])),
+        "maps": _maps(avatar)[None],
+    }
     found = package.session(GRAPH).run(inputs)
     features = {name: found[name] for name in section["features"]}
-    if not knows_maps:  # packages before the reference encoder refined anything
-        return Refinement(head, features)
     size = head.depth.shape
     change = np.stack([cv2.resize(one, size[::-1]) for one in found["refined"][0]])
     depth, weight = refined_maps(head.depth, head.weight, change, avatar.eye_distance)

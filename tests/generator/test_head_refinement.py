@@ -57,13 +57,12 @@ class _Session:
 
 
 class _Package:
-    def __init__(self, outputs: dict[str, np.ndarray], *, maps: bool) -> None:
-        self._maps, self.runs = maps, _Session(outputs)
+    def __init__(self, outputs: dict[str, np.ndarray]) -> None:
+        self.runs = _Session(outputs)
 
     def section(self, name: str) -> dict[str, Any]:
         assert name == "decoder"
-        section: dict[str, Any] = {"reference_size": 128, "features": ["f64"]}
-        return section | ({"reference_inputs": ["reference", "maps"]} if self._maps else {})
+        return {"reference_size": 128, "features": ["f64"]}
 
     def session(self, name: str) -> _Session:
         assert name == "reference_encoder"
@@ -83,7 +82,7 @@ def test_the_pivot_moves_in_eye_distances_and_depth_is_added(avatar) -> None:
         "pivot": np.array([[0.1, -0.2, 0.3]], np.float32),
         "f64": np.zeros((1, 4, 64, 64), np.float32),
     }
-    package: Any = _Package(outputs, maps=True)
+    package: Any = _Package(outputs)
     found = refine(avatar, package)
     assert package.runs.seen["reference"].shape == (1, 3, 128, 128)
     assert package.runs.seen["maps"].shape == (1, 9, 64, 64)
@@ -94,9 +93,3 @@ def test_the_pivot_moves_in_eye_distances_and_depth_is_added(avatar) -> None:
     )
     np.testing.assert_allclose(found.head.weight, avatar.head.weight, atol=1e-6)
     assert set(found.features) == {"f64"}
-
-
-def test_packages_without_maps_leave_the_imported_head(avatar) -> None:
-    package: Any = _Package({"f64": np.zeros((1, 4, 64, 64), np.float32)}, maps=False)
-    assert refine(avatar, package).head is avatar.head
-    assert set(package.runs.seen) == {"reference"}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+#include "RestBridgeSettings.h"
+
+FName URestBridgeSettings::GetCategoryName() const
+{
+	return FName(TEXT("Plugins"));
+}

@@ -2,8 +2,6 @@
 
 import importlib.util
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +10,8 @@ import pytest
 
 from rest_bridge import sync
 from rest_bridge.flash import PERIOD_S, click_track, find_clicks, flash_stages, is_flash, rising
-from rest_bridge.graph import Outlet
 from rest_bridge.pipeline import Pipeline
-from rest_bridge.sinks.preview import PreviewServer
 from rest_bridge.sinks.video_writer import VideoWriter
-from rest_bridge.sinks.virtual_camera import VirtualCamera
 from rest_bridge.types import (
     FRAME_DURATION_NS,
     SAMPLES_PER_FRAME,
@@ -24,12 +19,11 @@ from rest_bridge.types import (
     AudioChunk,
     FrameFormat,
 )
-from tests.support.chromium import Chromium, find_chromium
-from tests.support.fakev4l2 import FakeDevice, build
+from tests.support.chromium import find_chromium
+from tests.support.outlets import PreviewListener, camera_flashes_s, stand_in_camera
 from tests.support.pulse import PulseAudio
 
 SECONDS = 14.0
-CAMERA_FPS = 30
 Record = Callable[[str, object], None]
 
 
@@ -77,27 +71,6 @@ def test_what_begins_inside_its_frame_is_no_fault_of_the_outlet() -> None:
     assert taken.without([]) == taken
 
 
-def camera_listener(tmp_path: Path, patch: pytest.MonkeyPatch) -> tuple[VirtualCamera, FakeDevice]:
-    library = build(tmp_path)
-    fake = FakeDevice("/dev/video10", tmp_path / "frames.bin")
-    for name, value in (
-        ("LD_PRELOAD", str(library)),
-        ("FAKE_V4L2_DEV", fake.path),
-        ("FAKE_V4L2_SINK", str(fake.sink)),
-    ):
-        patch.setenv(name, value)
-    camera = VirtualCamera(
-        device=fake.path, width=160, height=96, fps=CAMERA_FPS, background="black"
-    )
-    return camera, fake
-
-
-def flashes_of(fake: FakeDevice, since_ns: int) -> list[float]:
-    records = [record for record in fake.records() if record.written_ns > since_ns]
-    lit = [is_flash(record.data[: 160 * 96].reshape(96, 160)) for record in records]
-    return [records[i].written_ns / 1e9 for i in rising(lit)]
-
-
 @pytest.mark.device
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_real_time")
@@ -112,11 +85,11 @@ def test_all_outlets_at_once(
     record_property: Record,
 ) -> None:
     del pulse
-    camera, fake = camera_listener(tmp_path, monkeypatch)
+    camera, fake = stand_in_camera(tmp_path, monkeypatch)
     turns = sync.TurnSink()
     voice = sync.VoiceListener("rb_cable", "rb_cable.monitor")
     voice.pictures = {
-        "the camera": lambda since_ns: flashes_of(fake, since_ns),
+        "the camera": lambda since_ns: camera_flashes_s(fake, since_ns),
         "the turn of the frame": turns.flashes_s,
     }
     listeners = [
@@ -132,64 +105,6 @@ def test_all_outlets_at_once(
     assert min(row.num_pairs for row in rows) >= 5
     by_stamp = [row for row in rows if row.how.startswith(("stamps", "demuxed"))]
     assert max(abs(row.median_ms) for row in by_stamp) < 1.5
-
-
-FLASH_TIMES = """
-window.flashes = [];
-(() => {
-  const canvas = document.getElementById('face');
-  const small = document.createElement('canvas');
-  small.width = small.height = 1;
-  const look = small.getContext('2d', { willReadFrequently: true });
-  let lit = false;
-  const step = () => {
-    look.drawImage(canvas, 0, 0, 1, 1);
-    const now = look.getImageData(0, 0, 1, 1).data[0] > 128;
-    if (now && !lit) window.flashes.push(performance.timeOrigin + performance.now());
-    lit = now;
-    requestAnimationFrame(step);
-  };
-  requestAnimationFrame(step);
-})()
-"""
-
-
-class PreviewListener:
-    """A real browser that plays the voice to the default output and shows the pictures."""
-
-    def __init__(self, monitor: str) -> None:
-        self._sink = PreviewServer(port=0, token="t")
-        self._monitor = monitor
-        self._browser = Chromium(mute=False)
-        self._stop = threading.Event()
-        self._flashes: list[float] = []
-
-    def outlets(self) -> list[Outlet]:
-        return [Outlet(self._sink, required=False)]
-
-    def start(self) -> None:
-        self._ear = sync.Ear(self._monitor)
-        self._page = self._browser.open(self._sink.url + "&voice=1", width=500, height=500)
-        self._page.wait_for("Number(document.getElementById('face').dataset.heard) > 0", 15)
-        self._page.evaluate(FLASH_TIMES)
-
-    def finish(self, since_ns: int) -> list[sync.Taken]:
-        wall_ms = self._page.evaluate("window.flashes")
-        to_monotonic_s = time.monotonic() - time.time()
-        flashes_s = [ms / 1000 + to_monotonic_s for ms in wall_ms]
-        since_s = max(since_ns / 1e9, min(flashes_s, default=0.0) + 2.0)
-        clicks_s = [at for at in self._ear.finish() if at > since_s]
-        return [
-            sync.Taken(
-                "preview",
-                "Chromium's sound against its canvas",
-                clicks_s,
-                [at for at in flashes_s if at > since_s],
-            )
-        ]
-
-    def close(self) -> None:
-        self._browser.__exit__()
 
 
 @pytest.mark.device

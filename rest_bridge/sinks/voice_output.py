@@ -29,9 +29,9 @@ from rest_bridge.sound.health import DeviceHealth
 from rest_bridge.sound.stream import DeviceStream
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray, Frame, FrameFormat, VoiceChunk
 
-DELAY_S: Final = 0.02
-"""A sample sounds so long after it is due: as a camera of 30 fps shows a picture, which is 4 to 37
-ms after its turn (always the same in one run), and a page at the next refresh of its screen."""
+DELAY_S: Final = 0.015
+"""A sample sounds so long after it is due: as a camera of 30 fps shows a picture, which is 5 to 32
+ms after its turn (`camera_pace`), and a page at the next refresh of its screen."""
 _UNTIMED_DELAY_NS: Final = 60_000_000
 """For frames that come without voice ahead and without a due time."""
 _BLOCK_S: Final = 0.01

@@ -1,4 +1,4 @@
-"""`python -m tests.soak hours [N]`, `python -m tests.soak live [--minutes M]`."""
+"""`python -m tests.soak hours [N]`, `... live [--minutes M]`, `... clicks [--mic 1] [--out -1]`."""
 
 import argparse
 import sys
@@ -14,7 +14,18 @@ def main() -> int:
     live.add_argument("--minutes", type=float, default=30.0)
     live.add_argument("--face", action="store_true", help="the real generator, not a flash")
     live.add_argument("--only", default="", help="this fault only, a part of its name")
+    clicks = kinds.add_parser("clicks", help="sound against picture at every outlet, for minutes")
+    clicks.add_argument("--minutes", type=float, default=10.0)
+    clicks.add_argument("--mic", type=int, default=0, choices=(-1, 0, 1), help="200 ppm slow, fast")
+    clicks.add_argument("--out", type=int, default=0, choices=(-1, 0, 1), help="the output's")
+    clicks.add_argument("--no-browser", action="store_true")
     given = parser.parse_args()
+    if given.kind == "clicks":
+        from tests.soak import clicks as soak_clicks
+
+        return soak_clicks.main(
+            given.minutes, mic=given.mic, out=given.out, browser=not given.no_browser
+        )
     if given.kind == "hours":
         from tests.soak import hours as soak_hours
 

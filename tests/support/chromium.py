@@ -4,6 +4,7 @@ import base64
 import contextlib
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -56,6 +57,8 @@ class Chromium:
             [binary, *flags, *["--mute-audio"] * mute, "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # A stand-in for a driver is for our processes, not for the browser's sandbox.
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
         )
         self._port = self._read_port()
         self._pages: list[Page] = []

@@ -162,13 +162,19 @@ class ZeroMqListener:
         ]
 
     def _clicks(self, since_ns: int) -> tuple[list[float], list[float]]:
-        stamped, arrived = [], []
-        for pts_ns, samples, at_ns in self._voice:
-            places = np.flatnonzero(np.abs(samples) > 0.3)
-            begins = len(places) and places[0] < len(samples) // 4 and at_ns > since_ns
-            if begins and not (stamped and pts_ns / 1e9 - stamped[-1] < 0.5):
-                stamped.append(pts_ns / 1e9 + float(places[0]) / VOICE_RATE_HZ)
-                arrived.append(at_ns / 1e9)
+        """Return when clicks are to be heard by their stamps, and when their voice arrived."""
+        if not self._voice:
+            return [], []
+        pts_ns, pieces, at_ns = zip(*self._voice, strict=True)
+        starts = np.cumsum([0, *(len(piece) for piece in pieces)])
+        stamped: list[float] = []
+        arrived: list[float] = []
+        for click in find_clicks(np.concatenate(pieces)):
+            place = int(np.searchsorted(starts, click, side="right")) - 1
+            if at_ns[place] > since_ns:
+                inside_s = (click - int(starts[place])) / VOICE_RATE_HZ
+                stamped.append(pts_ns[place] / 1e9 + inside_s)
+                arrived.append(at_ns[place] / 1e9)
         return stamped, arrived
 
     def _watch(self) -> None:

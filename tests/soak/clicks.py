@@ -164,6 +164,7 @@ def report(
         if one.how == "stamps":  # they say how far inside; nothing is left of them
             continue
         own = _by_order(one, inside) if one.how.startswith("demuxed") else inside
+        own = [] if one.how == "arrival" else own  # of a whole frame's voice, with its picture
         for name, begin_s in begins.items():
             row = sync.row(one.without(own).between(begin_s, begin_s + _WINDOW_S))
             rows.append({"when": name, **asdict(row)})

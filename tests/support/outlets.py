@@ -77,7 +77,10 @@ class PreviewListener:
 
     def start(self) -> None:
         self._ear = sync.Ear(self._monitor)
-        self._page = self._browser.open(self._sink.url + "&voice=1", width=500, height=500)
+        deadline_s = time.monotonic() + 20.0
+        while ":0/" in self._sink.url and time.monotonic() < deadline_s:  # not open yet
+            time.sleep(0.05)
+        self._page = self._browser.open(self._sink.url + "&view=1&voice=1", width=500, height=500)
         self._page.wait_for("Number(document.getElementById('face').dataset.heard) > 0", 40)
         self._page.evaluate(FLASH_TIMES)
 

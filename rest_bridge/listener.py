@@ -19,7 +19,14 @@ from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.graph import Graph
 from rest_bridge.handoff import SampleRing
 from rest_bridge.speech_track import SpeechTrack
-from rest_bridge.types import VOICE_RATE_HZ, AdvancingSource, AudioChunk, AudioSource
+from rest_bridge.types import (
+    VOICE_RATE_HZ,
+    AdvancingSource,
+    AudioChunk,
+    AudioSource,
+    LastWordSource,
+    StreamEvent,
+)
 
 _READ_SAMPLES: Final = VOICE_RATE_HZ // 100
 _POLL_S: Final = 0.25
@@ -129,9 +136,12 @@ class Listener:
                 if self._closed:
                     source.close()
                     raise SourceClosed("The daemon is ending; the voice was not changed.")
-                before, self._waiting = self._source, (source, first)
+                before, overtaken = self._source, self._waiting
+                self._waiting = (source, first)
             if before is not None:
                 before.close()  # wakes its reader, who finds the next one
+            if overtaken is not None:
+                overtaken[0].close()
             self.num_switches += 1
             return source.name
 
@@ -149,10 +159,13 @@ class Listener:
         with self._lock:
             if self._waiting is None:
                 return
+            before = self._source
             (self._source, first), self._waiting = self._waiting, None
         self._endless = True
         self.arrival.forget()
         self._join(first)
+        if events := _last_events(before):
+            self._track.add(first.first_index + self._offset, events)
         self._write(first)
 
     def _join(self, first: AudioChunk) -> None:
@@ -195,3 +208,10 @@ class Listener:
             if stop.is_set():
                 return False
         return True
+
+
+def _last_events(source: AudioSource | None) -> tuple[StreamEvent, ...]:
+    """Return what a source, or one that it wraps, has to tell when it is left."""
+    while source is not None and not isinstance(source, LastWordSource):
+        source = getattr(source, "source", None)
+    return () if source is None else source.last_events()

@@ -205,6 +205,15 @@ class AdvancingSource(Protocol):
     advance_samples: int
 
 
+@runtime_checkable
+class LastWordSource(Protocol):
+    """A source with something to tell when another one takes over: lines that nobody will hear."""
+
+    def last_events(self) -> tuple[StreamEvent, ...]:
+        """Take nothing more, and return what happens with that; empty when asked again."""
+        ...
+
+
 class FrameSink(Protocol):
     """An output; used from one thread of its own."""
 

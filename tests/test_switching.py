@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rest_bridge.audio.gain import GainSource
 from rest_bridge.client import BridgeClient, Refused
 from rest_bridge.daemon import Daemon
 from rest_bridge.errors import AvatarError, SinkError, SourceError
@@ -17,7 +18,7 @@ from rest_bridge.metrics import Metrics
 from rest_bridge.outputs import Outputs
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.sinks.control import ControlServer
-from rest_bridge.types import VOICE_RATE_HZ, Frame
+from rest_bridge.types import VOICE_RATE_HZ, Frame, StreamEvent
 from tests.support.standins import StandInDecoder, StandInSink, StandInSource, standin_stages
 
 LOUD = np.full(VOICE_RATE_HZ * 60, 0.3, np.float32)
@@ -43,6 +44,14 @@ class Faces:
 
     def prepare(self, choice: str, options: Any, progress: Callable[[float, str], None]) -> str:
         return self.stages(choice, options, progress).avatar_id
+
+
+class LinesSource(StandInSource):
+    """A voice of lines, two of which wait when it is left."""
+
+    def last_events(self) -> tuple[StreamEvent, ...]:
+        bodies = [{"event": "finished", "utt": name, "position": 0} for name in ("one", "two")]
+        return tuple(StreamEvent("speech", 0, body) for body in bodies)
 
 
 class Live:
@@ -91,6 +100,8 @@ class Live:
             if spec == "broken":
                 raise SourceError('There is no microphone "broken".')
             voice = SOFT[: VOICE_RATE_HZ // 2] if spec == "short" else SOFT
+            if spec == "lines":
+                return GainSource(LinesSource(voice), 0.0)
             return StandInSource(voice, late_s=0.2 if spec == "late" else 0.0)
 
         return open_voice
@@ -212,6 +223,14 @@ def test_another_voice_without_a_gap(live):
     assert set(np.round(levels, 3)) <= {np.float32(0.3), np.float32(0.1), np.float32(0.0)}
     hole = (around == 0).sum() / VOICE_RATE_HZ
     assert hole < 0.05, f"{hole * 1000:.0f} ms of silence between two voices"
+
+
+def test_lines_that_wait_in_a_voice_that_is_left_get_their_end(live):
+    live.ask("source.set", source="lines")
+    live.wait(lambda f: abs(float(f.voice.samples[-1]) - 0.1) < 0.01)
+    live.ask("source.set", source="other")
+    frame = live.wait(lambda f: bool(f.events))
+    assert [event.body["utt"] for event in frame.events] == ["one", "two"]
 
 
 def test_voice_that_cannot_be_opened_leaves_the_old_one(live):

@@ -23,7 +23,7 @@ from rest_bridge.audio.speech_queue import MAX_QUEUED_S, PREFILL_S, SpeechQueue
 from rest_bridge.clock import NS_PER_S, Clock, MonotonicClock
 from rest_bridge.endpoint import Security, bind
 from rest_bridge.errors import SourceClosed, SourceError, SourceTimeout, WireError
-from rest_bridge.types import VOICE_RATE_HZ, AudioChunk
+from rest_bridge.types import VOICE_RATE_HZ, AudioChunk, StreamEvent
 
 DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:5573"
 SETTLED_S: Final = 0.5
@@ -162,6 +162,12 @@ class PushSource:
         """
         return self.queue.flush(utterances)
 
+    def last_events(self) -> tuple[StreamEvent, ...]:
+        """Receive nothing more; return the ends of all utterances (see `LastWordSource`)."""
+        self._stop.set()
+        self._thread.join()
+        return self.queue.end()
+
     def close(self) -> None:
         """Close the socket; idempotent."""
         self._stop.set()
@@ -189,6 +195,11 @@ class PushSource:
                     self._stop.wait(_POLL_MS / 1000)
                 elif self._socket.poll(_POLL_MS):
                     self._accept(self._socket.recv_multipart())
+            # What has come and was not looked at yet belongs to lines whose end is told, too.
+            for _ in range(_RECEIVE_HIGH_WATER_MARK):
+                if not self._socket.poll(0):
+                    break
+                self._accept(self._socket.recv_multipart())
 
     def _accept(self, parts: list[bytes]) -> None:
         try:

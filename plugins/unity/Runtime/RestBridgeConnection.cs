@@ -14,7 +14,6 @@ namespace RestBridge
     [AddComponentMenu("RestBridge/Connection")]
     [DefaultExecutionOrder(-100)]
     [DisallowMultipleComponent]
-    [HelpURL("https://github.com/rest-bridge/rest-bridge/tree/main/plugins/unity")]
     public sealed class RestBridgeConnection : MonoBehaviour
     {
         [Tooltip("Address of the pictures (endpoints.frames of the daemon); empty for none.")]

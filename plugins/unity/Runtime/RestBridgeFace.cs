@@ -49,6 +49,27 @@ namespace RestBridge
         /// <summary>Whether the picture on show is generated, which viewers should be told.</summary>
         public bool Synthetic { get; private set; }
 
+        /// <summary>Shows it on an image.</summary>
+        public void ShowOn(RawImage target)
+        {
+            image = target;
+            if (texture != null && image != null) ShowOnImage();
+        }
+
+        /// <summary>Shows it as a sprite.</summary>
+        public void ShowOn(SpriteRenderer target)
+        {
+            sprite = target;
+            if (texture != null && sprite != null) ShowOnSprite();
+        }
+
+        /// <summary>Shows it on a mesh.</summary>
+        public void ShowOn(Renderer target)
+        {
+            mesh = target;
+            if (texture != null && mesh != null) ShowOnMesh();
+        }
+
         private void Reset()
         {
             image = GetComponent<RawImage>();
@@ -130,6 +151,7 @@ namespace RestBridge
 
         private void ShowOnSprite()
         {
+            if (made != null) Destroy(made);
             made = Sprite.Create(
                 texture, new Rect(0f, 0f, texture.width, texture.height), new Vector2(0.5f, 0.5f),
                 SpritePixelsPerUnit, 0, SpriteMeshType.FullRect);

@@ -32,7 +32,7 @@ namespace RestBridge.Tests
             get { return Variable("FOLDER"); }
         }
 
-        public static void Until(Func<bool> condition, string what, double seconds = 30)
+        public static void Until(Func<bool> condition, string what, double seconds = 60)
         {
             double end = PlaybackClock.Now + seconds;
             while (!condition())
@@ -74,8 +74,8 @@ namespace RestBridge.Tests
                     before = frame.Sequence;
                     lines.Append(frame.Sequence).Append(' ').Append(Hash(sha, ref frame, room)).Append('\n');
                     frame.Dispose();
-                    return ++seen == 40;
-                }, "40 frames");
+                    return ++seen == 30;
+                }, "30 frames");
                 File.WriteAllText(Path.Combine(Live.Folder, "hashes"), lines.ToString());
             }
         }
@@ -171,7 +171,7 @@ namespace RestBridge.Tests
                     if (client.TryGetRigAt(heardNs, rig)) Assert.LessOrEqual(rig.PtsNs, heardNs + 400000000);
                     frame.Dispose();
                     return ++shown == 60;
-                }, "60 frames picked by the voice", 40);
+                }, "60 frames picked by the voice");
                 Assert.LessOrEqual(off, 12, "frames that were not those of the voice that is heard");
                 Assert.Greater(rig.PtsNs, 0);
             }
@@ -304,7 +304,7 @@ namespace RestBridge.Tests
                     happened.Dispose();
                 }
                 return until();
-            }, "the end of the lines", 60);
+            }, "the end of the lines", 90);
         }
 
         [Test]

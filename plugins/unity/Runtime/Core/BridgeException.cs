@@ -52,7 +52,7 @@ namespace RestBridge
                 : "The native library rest_bridge was not found; build it";
             return new BridgeException(
                 BridgeFailure.Library,
-                why + " with plugins/unity/build_native.py (README, \"The native library\"). ["
+                why + " with plugins/unity/Tools~/build_native.py (README, \"The native library\"). ["
                     + inner.Message + "]",
                 inner);
         }

@@ -2,6 +2,8 @@
 
 Place in the flow: `held_out` clips -> here -> `lips`. Each degraded clip begins with seconds of the
 same noise, as a microphone that was open before somebody speaks; there the mouth must keep still.
+Where only other voices are heard so far, nobody can know that a louder one will come, hence a
+condition in which the talker has spoken before ("warm"), as in most of a stream.
 Shape letters: S samples.
 """
 
@@ -29,6 +31,8 @@ LEAD_S: Final = 4.0
 """Noise before the speech."""
 SETTLE_S: Final = 1.5
 """Of it, the first part that only warms the stream up and is not judged."""
+PAUSE_S: Final = 1.5
+"""Noise between what a warm talker said before, his own sentence backwards, and the speech."""
 ROOM_DB: Final = -62.0
 """Level of the room under the clean lead-in, so that it is no digital silence."""
 Degrade = Callable[[FloatArray, np.random.Generator, Sequence[FloatArray]], FloatArray]
@@ -42,11 +46,13 @@ class Condition:
         name: as in the tables.
         degrade: samples at 16 kHz, chance, other voices -> samples.
         noisy: it fills the pauses with sound.
+        warm: the talker has spoken before.
     """
 
     name: str
     degrade: Degrade
     noisy: bool
+    warm: bool = False
 
 
 def _white(snr_db: float) -> Degrade:
@@ -84,13 +90,14 @@ CONDITIONS: Final = (
     Condition("pink noise 6 dB", _pink(6), noisy=True),
     Condition("babble 20 dB", _babble(20), noisy=True),
     Condition("babble 10 dB", _babble(10), noisy=True),
+    Condition("babble 10 dB, talker spoke before", _babble(10), noisy=True, warm=True),
     Condition("babble 6 dB", _babble(6), noisy=True),
     Condition("reverberation 0.6 s", _room, noisy=False),
     Condition("telephone", lambda x, _, __: through_codec(telephone(x), "g711"), noisy=False),
     Condition("gain +20 dB, clipped", _gain(20), noisy=False),
     Condition("gain -20 dB", _gain(-20), noisy=False),
 )
-QUICK: Final = ("white noise 10 dB", "babble 10 dB")
+QUICK: Final = ("white noise 10 dB", "babble 10 dB", "babble 10 dB, talker spoke before")
 
 
 def under(
@@ -110,17 +117,28 @@ def under(
     rng = np.random.default_rng([seed, *clip.name.encode(), *condition.name.encode()])
     low = soxr.resample(clip.voice, VOICE_RATE_HZ, MODEL_RATE_HZ)
     lead = np.zeros(int(LEAD_S * MODEL_RATE_HZ), np.float32)
+    if condition.warm:
+        before = len(lead) - int(PAUSE_S * MODEL_RATE_HZ)
+        lead[:before] = np.resize(low[::-1], before)
     room = coloured_noise(len(lead) + len(low), rng, slope_db_per_octave=-3.0)
     room *= np.float32(10 ** (ROOM_DB / 20) / max(float(room.std()), 1e-9))
     samples = np.concatenate([lead, low.astype(np.float32)]) + room
     voice = soxr.resample(
         condition.degrade(samples, rng, voices), MODEL_RATE_HZ, VOICE_RATE_HZ
     ).astype(np.float32)
-    return delayed(clip, voice, f"{clip.group}, {condition.name}")
+    settle_s = LEAD_S - PAUSE_S if condition.warm else SETTLE_S
+    return delayed(clip, voice, f"{clip.group}, {condition.name}", settle_s=settle_s)
 
 
-def delayed(clip: HeldOut, voice: FloatArray, group: str) -> HeldOut:
-    """Return a clip whose curves begin after the lead-in of its new voice, float32 [S]."""
+def delayed(clip: HeldOut, voice: FloatArray, group: str, *, settle_s: float = SETTLE_S) -> HeldOut:
+    """Return a clip whose curves begin after the lead-in of its new voice.
+
+    Args:
+        clip: clean.
+        voice: float32 [S], 48 kHz, with the lead-in.
+        group: of the result.
+        settle_s: the first part of the lead-in, which is not judged.
+    """
     frames = int(LEAD_S * FRAME_RATE_HZ)
     pad = (frames, 0)
     count = len(clip.aperture)
@@ -138,7 +156,7 @@ def delayed(clip: HeldOut, voice: FloatArray, group: str) -> HeldOut:
         visemes=tuple(
             VisemeSpan(v.name, v.start_s + LEAD_S, v.end_s + LEAD_S) for v in clip.visemes
         ),
-        first_frame=int(SETTLE_S * FRAME_RATE_HZ),
+        first_frame=int(settle_s * FRAME_RATE_HZ),
         pose=None,
     )
 

@@ -21,7 +21,7 @@ from rest_bridge.training.evaluation.workshop import Workshop
 from rest_bridge.types import FloatArray
 
 SUBSET: Final = "rig"
-_CONDITIONS: Final = ("white noise 10 dB", "pink noise 10 dB", "babble 10 dB", "telephone")
+_CONDITIONS: Final = (*conditions.QUICK, "pink noise 10 dB", "telephone")
 _SILENCE_S: Final = 8.0
 CHANNELS: Final = (
     "jawOpen", "mouthPucker", "mouthFunnel", "eyeBlinkLeft", "eyeLookOutLeft", "browInnerUp",

@@ -52,6 +52,17 @@ def test_the_first_part_of_the_lead_in_is_not_judged(clip: HeldOut) -> None:
     assert worse.first_frame == int(conditions.SETTLE_S * 25)
 
 
+def test_a_warm_talker_has_spoken_and_paused_before_what_is_judged(clip: HeldOut) -> None:
+    condition = _condition("babble 10 dB, talker spoke before")
+    others = [0.001 * clip.voice[::3] + 1e-6]
+    warm = conditions.under(clip, condition, others, seed=0)
+    assert warm.first_frame == int((conditions.LEAD_S - conditions.PAUSE_S) * 25)
+    before = warm.voice[: warm.first_frame * 1920]
+    pause = warm.voice[warm.first_frame * 1920 : int(conditions.LEAD_S * 48_000)]
+    assert speech_rms(before) > 2 * speech_rms(pause)
+    assert np.array_equal(warm.aperture[int(conditions.LEAD_S * 25) :], clip.aperture)
+
+
 def test_silences_are_as_long_as_asked_and_only_one_is_digital(clip: HeldOut) -> None:
     sounds = conditions.silences(2.0, [clip.voice[::3]], seed=0)
     assert {len(s) for s in sounds.values()} == {96_000}

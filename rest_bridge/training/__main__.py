@@ -93,7 +93,11 @@ def _try_variants(options: argparse.Namespace) -> None:
         data["sessions"] = stages.load_sessions(Path(settings.data))
     if options.stage == "compare":
         given = (settings, options.checkpoint, out)
-        print(comparison.compare(*given, steps=options.steps, warm=options.warm, **data))
+        print(
+            comparison.compare(
+                *given, steps=options.steps, warm=options.warm, seeds=options.seeds, **data
+            )
+        )
         return
     rows = ablation.sampled(options.checkpoint, held_out)
     table = trials.markdown_table("when sampling", rows)
@@ -156,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
                            help="of training each variant (ablate: 0 for none)")  # fmt: skip
         if name == "compare":
             stage.add_argument("--warm", action="store_true", help="start from its DiT too")
+            stage.add_argument("--seeds", type=int, default=1, help="runs of each variant")
         stage.add_argument("--every", type=int, default=1, help="take each N-th held-out clip")
     for name, what in (("export-motion", "write a package part"), ("evaluate-motion", "tables")):
         stage = stages.add_parser(name, help=what)

@@ -55,6 +55,21 @@ def test_a_comparison_is_one_table_at_equal_steps(
     assert (folder / "compare" / "compare.md").read_text().strip() == table
 
 
+def test_several_seeds_say_whether_a_difference_is_chance() -> None:
+    base = [{"score": s} for s in (1.0, 1.2, 1.4)]
+    better = [{"score": s} for s in (1.11, 1.30, 1.49)]  # by 0.1 +- 0.01 with each seed
+    other = [{"score": s} for s in (1.3, 1.1, 1.5)]  # by 0.1 too, by chance
+    table = comparison.summary("3 seeds", {"as set": base, "a": better, "b": other})
+    cells = {row.split("|")[1].strip(): row.split("|")[2:-1] for row in table.splitlines()[2:]}
+    gain, interval = (float(x) for x in cells["a"][1:])
+    assert gain == pytest.approx(0.1)
+    assert interval < gain
+    gain, interval = (float(x) for x in cells["b"][1:])
+    assert gain == pytest.approx(0.1)
+    assert interval > gain
+    assert cells["as set"][1].strip() == ""
+
+
 def test_ablations_take_one_thing_away(
     folder: Path, toy_folder: Path, toy_sessions: list[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:

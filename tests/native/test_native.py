@@ -1,5 +1,7 @@
 """plugins/native: built here, tested by its own tests, compared with our decoder, run live."""
 
+import json
+import os
 import random
 import shutil
 import struct
@@ -8,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 
@@ -68,8 +71,35 @@ def test_it_installs_and_a_stranger_can_build_with_it(build: Path, tmp_path: Pat
     assert configured.returncode == 0, configured.stderr
     assert run("cmake", "--build", tmp_path / "b").returncode == 0
     assert run(tmp_path / "b" / "x").stdout == "1.0.0\n"
+
     (flags,) = list(prefix.glob("**/rest_bridge.pc"))
-    assert "-lrest_bridge" in flags.read_text()
+    told = run(
+        "pkg-config", "--cflags", "--libs", "rest_bridge",
+        env={**os.environ, "PKG_CONFIG_PATH": str(flags.parent)},
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    made = run("cc", tmp_path / "main.c", "-o", tmp_path / "y", *told.stdout.split())
+    assert made.returncode == 0, made.stderr
+    env = {**os.environ, "LD_LIBRARY_PATH": str(flags.parents[1])}
+    assert run(tmp_path / "y", env=env).stdout == "1.0.0\n"
+    # A later 1.x takes the place of this one: programs ask for the major version only.
+    needed = run("readelf", "-d", tmp_path / "y").stdout
+    assert "librest_bridge.so.1]" in needed
+
+
+def test_a_c_program_reads_every_golden_message_as_the_index_says(build: Path) -> None:
+    golden = ROOT / "tests" / "golden" / "wire"
+    done = run(build / "rb-golden", golden, "--print")
+    assert done.returncode == 0, done.stderr
+    index = json.loads((golden / "index.json").read_text())
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert sorted(row[0] for row in rows) == sorted(index)
+    for name, topic, header, body, payload in rows:
+        assert topic == index[name]["topic"]
+        assert json.loads(header) == index[name]["header"]
+        assert payload == index[name]["payload_hex"]
+        if body:
+            assert json.loads(body) == msgpack.unpackb(bytes.fromhex(payload))
 
 
 def _expected(data: bytes) -> str:

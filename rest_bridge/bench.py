@@ -21,10 +21,15 @@ from rest_bridge.daemon import Daemon
 from rest_bridge.gallery import Progress
 from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
 from rest_bridge.histogram import latency_svg
+from rest_bridge.inference.package import ModelPackage
+from rest_bridge.inference.providers import choose
 from rest_bridge.latency import FAST_RIG, STAGES, breakdown
 from rest_bridge.loader import Loader, chunk_of
 from rest_bridge.machine import (
+    calibration_ms,
+    cpu_features,
     describe_machine,
+    num_cores,
     peak_rss_mb,
 )
 from rest_bridge.metrics import Metrics, Summary
@@ -34,6 +39,7 @@ from rest_bridge.types import VOICE_RATE_HZ, AudioSource, Frame, FrameFormat
 
 DEFAULT_SECONDS: Final = 20.0
 _COMPUTE: Final = ("features", "motion", "decode", "chunk")
+_NETWORKS: Final = ("speech_encoder", "dit", "decoder")
 _MOST_LOADING_S: Final = 60.0
 _READ_SAMPLES: Final = VOICE_RATE_HZ // 25
 
@@ -105,6 +111,10 @@ class Report:
         offline: as fast as it goes.
         live: in real time.
         peak_rss_mb: most memory that this process held; 0 where the system does not say.
+        cores: that this process may use.
+        cpu_features: vector instructions that the processor has.
+        providers: what computes each network.
+        calibration_ms: of a fixed piece of work, just before: how fast the machine was then.
     """
 
     version: str
@@ -116,6 +126,10 @@ class Report:
     offline: Offline
     live: Live
     peak_rss_mb: float
+    cores: int
+    cpu_features: list[str]
+    providers: dict[str, str]
+    calibration_ms: float
 
 
 def measure(
@@ -143,21 +157,27 @@ def measure(
         RestBridgeError: the face, the model or the voice cannot be used.
     """
     report = progress or _quiet
+    calibrated_ms = calibration_ms()
     report(0.0, "live")
     live = _live(config, voice, seconds, source)
     report(0.5, "offline")
     offline = _offline(config, voice, seconds)
     report(1.0, "done")
+    package = Loader(config).package
     return Report(
         version=__version__,
         machine=describe_machine(),
-        model=Loader(config).package.name,
+        model=package.name,
         size_px=config.output.size,
         fps=config.output.fps,
         chunk=chunk_of(config, "live"),
         offline=offline,
         live=live,
         peak_rss_mb=round(peak_rss_mb(), 1),
+        cores=num_cores(),
+        cpu_features=cpu_features(),
+        providers=_providers(package, config),
+        calibration_ms=calibrated_ms,
     )
 
 
@@ -258,6 +278,15 @@ def _live(config: Config, voice: Path, seconds: float, source: str | None) -> Li
     )
 
 
+def _providers(package: ModelPackage, config: Config) -> dict[str, str]:
+    section = config.model
+    return {
+        graph: choose(package, graph, section.provider, threads=section.threads).provider
+        for graph in _NETWORKS
+        if package.has(f"{graph}.onnx")
+    }
+
+
 def as_dict(report: Report) -> dict[str, Any]:
     """Return the report as plain numbers and texts, rounded, for one JSON line."""
 
@@ -288,38 +317,38 @@ def card(report: Report) -> Table:
     """Return the report as a table for a terminal."""
     table = Table(title=f"rest_bridge {report.version} · {report.machine}", title_justify="left")
     table.add_column("")
-    for column in ("p50", "p95", "max"):
+    for column in ("p50", "p95", "p99", "max"):
         table.add_column(column, justify="right")
     offline, live = report.offline, report.live
-    table.add_row("[bold]live", "", "", "")
+    table.add_row("[bold]live")
     table.add_row("latency, ms", *_milliseconds(live.latency))
     for name, summary in live.stages.items():
         table.add_row(f"  {name}", *_milliseconds(summary), style="dim")
     table.add_row("fast rig values, ms", *_milliseconds(live.fast_rig))
-    table.add_row("frames per second", f"{live.fps:.2f}", "", "")
+    table.add_row("frames per second", f"{live.fps:.2f}")
     changes = ", ".join(f"{name} {count}" for name, count in live.tiers.items() if count)
-    table.add_row("changes of tier", changes or "none", "", "")
-    table.add_row("repeated frames", str(live.repeated), "", "")
-    table.add_row("portrait shown after, s", f"{live.first_still_s:.2f}", "", "")
-    table.add_row(
-        "first generated frame after, s", f"{live.first_frame_s:.2f}", "", "", end_section=True
-    )
-    table.add_row("[bold]compute", "", "", "")
+    table.add_row("changes of tier", changes or "none")
+    table.add_row("repeated frames", str(live.repeated))
+    table.add_row("portrait shown after, s", f"{live.first_still_s:.2f}")
+    table.add_row("first generated frame after, s", f"{live.first_frame_s:.2f}", end_section=True)
+    table.add_row("[bold]compute")
     for name, summary in offline.stages.items():
         table.add_row(f"{name}, ms", *_milliseconds(summary))
-    table.add_row("real-time factor", f"{offline.rtf:.3f}", "", "")
-    table.add_row(
-        "frames per second, offline", f"{offline.frames_per_s:.1f}", "", "", end_section=True
-    )
-    table.add_row("peak memory, MB", f"{report.peak_rss_mb:.0f}", "", "")
+    table.add_row("real-time factor", f"{offline.rtf:.3f}")
+    table.add_row("frames per second, offline", f"{offline.frames_per_s:.1f}", end_section=True)
+    table.add_row("peak memory, MB", f"{report.peak_rss_mb:.0f}")
+    table.add_row("provider", ", ".join(sorted(set(report.providers.values()))))
+    table.add_row("vector instructions", " ".join(report.cpu_features) or "unknown")
+    table.add_row("calibration, ms", f"{report.calibration_ms:.2f}")
     table.caption = (
         f"{report.model}, {report.size_px} px, {report.fps} fps, chunk of {report.chunk * 80} ms"
     )
     return table
 
 
-def _milliseconds(summary: Summary) -> tuple[str, str, str]:
-    return f"{summary.p50_ms:.1f}", f"{summary.p95_ms:.1f}", f"{summary.max_ms:.1f}"
+def _milliseconds(summary: Summary) -> tuple[str, ...]:
+    values = (summary.p50_ms, summary.p95_ms, summary.p99_ms, summary.max_ms)
+    return tuple(f"{value:.1f}" for value in values)
 
 
 def _quiet(_done: float, _text: str) -> None:

@@ -24,6 +24,7 @@ from rest_bridge.commands import (
     inspection,
     keys,
     learning,
+    many,
     obs,
     portraits,
     sound,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command()(stream.start)
 app.command()(stream.demo)
 app.command()(stream.run)
+app.command()(many.serve)
 app.command()(files.render)
 app.command()(inspection.devices)
 app.command()(inspection.doctor)

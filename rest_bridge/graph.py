@@ -132,13 +132,16 @@ class Graph:
     governor: Callable[[], Governor] = Governor
 
 
-def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Graph:
+def build_graph(
+    config: Config, *, required: frozenset[str] = frozenset(), loader: Loader | None = None
+) -> Graph:
     """Draw the graph of a configuration; verifies the model package, opens nothing.
 
     Args:
         config: what is wanted.
         required: outputs whose failure to open ends the daemon, names of `outlets.OUTLETS`. ZeroMQ
             always is: a second daemon on the same ports is a mistake.
+        loader: of the same configuration, where somebody else needs it as well.
 
     Returns:
         The graph.
@@ -147,9 +150,10 @@ def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Gr
         PackageError: the model package is missing or damaged.
     """
     is_file = voice_is_file(config)
+    parts = loader or Loader(config)
     graph = Graph(
-        still=lambda: loader.still(),
-        pipeline=lambda: loader.pipeline(graph.metrics),
+        still=parts.still,
+        pipeline=lambda: parts.pipeline(graph.metrics),
         source=lambda: _open_source(config),
         outlets=lambda: [
             outlet
@@ -178,7 +182,7 @@ def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Gr
     )
 
     def _make(config: Config, name: str, required: bool) -> Outlet | None:
-        made = OUTLETS[name](config, loader, graph.metrics)
+        made = OUTLETS[name](config, parts, graph.metrics)
         if made is None:
             return None
         return Outlet(made[0], required, made[1], name, settings_of(config, name))
@@ -188,8 +192,7 @@ def build_graph(config: Config, *, required: frozenset[str] = frozenset()) -> Gr
         assert outlet is not None, "with_output asks for it"
         return outlet
 
-    loader = Loader(config)
-    graph.faces = loader
+    graph.faces = parts
     return graph
 
 

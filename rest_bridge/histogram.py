@@ -72,6 +72,40 @@ def latency_svg(
     )
 
 
+def stages_svg(
+    title: str, times_ms: Mapping[str, float], floors_ms: Mapping[str, float], *, note: str = ""
+) -> str:
+    """Return horizontal bars: what each stage takes, and the floor under it.
+
+    Args:
+        title: what was measured, where.
+        times_ms: milliseconds by stage.
+        floors_ms: least possible milliseconds by stage; missing ones have none.
+        note: a line below.
+
+    Returns:
+        An SVG document.
+    """
+    top = max([1e-3, *times_ms.values()])
+    left, plot = _MARGIN + 70, _WIDTH - 2 * _MARGIN - 150
+    height = 70 + 26 * len(times_ms) + 30
+    parts = [_text(_MARGIN, 28, title, size=15, weight="bold")]
+    for number, (name, took) in enumerate(times_ms.items()):
+        y, floor = 50 + 26 * number, floors_ms.get(name, 0.0)
+        parts.append(_text(left - 8, y + 14, name, anchor="end"))
+        parts.append(_box(left, y, plot * took / top, 18, _BAR))
+        parts.append(_box(left, y, max(1.0, plot * floor / top), 18, _GOAL))
+        facts = f"{took:.2f} ms" + (f", floor {floor:.3f}" if floor else "")
+        parts.append(_text(left + plot * took / top + 6, y + 14, facts))
+    parts.append(_text(_MARGIN, height - 14, note, colour=_FAINT, size=11))
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+        f'font-family="Helvetica, Arial, sans-serif" font-size="12">\n'
+        f'<rect width="{_WIDTH}" height="{height}" fill="white"/>\n{body}\n</svg>\n'
+    )
+
+
 def _axis(x: Callable[[float], float], base: float, top_ms: float) -> list[str]:
     step = 50 if top_ms <= 600 else 200
     parts = [_line(x(0), base, x(top_ms), base, _INK)]

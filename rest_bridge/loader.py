@@ -5,7 +5,7 @@ those that open outputs. Imports of OpenCV and ONNX Runtime happen here, in thos
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +23,7 @@ from rest_bridge.types import ByteArray
 if TYPE_CHECKING:
     from rest_bridge.avatar import Avatar
     from rest_bridge.gallery import Progress
-    from rest_bridge.stages import Stages
+    from rest_bridge.stages import MotionStage, Stages
 
 Mode = Literal["live", "push", "file"]
 """How the voice comes, which decides how long its chunks are."""
@@ -39,6 +39,11 @@ def voice_mode(config: Config) -> Mode:
 def voice_is_file(config: Config) -> bool:
     """Say whether the voice comes from a file."""
     return Path(config.audio.source).expanduser().is_file()
+
+
+def nearest_db(config: Config, mode: Mode) -> float:
+    """Return how much softer a voice must be to move no lips; 0 where there is no room to hear."""
+    return config.audio.nearest_db if mode == "live" else 0.0
 
 
 def chunk_of(config: Config, mode: Mode) -> int:
@@ -63,6 +68,7 @@ class Loader:
         self._lock = threading.Lock()
         self._avatar: Avatar | None = None
         self._stages: Stages | None = None
+        self._change: Callable[[Stages], Stages] | None = None
         self.package = ModelPackage.load(
             Path(config.model.package).expanduser() if config.model.package else None
         )
@@ -87,7 +93,13 @@ class Loader:
         return portrait_at(self.avatar(), self._config.output.size)
 
     def pipeline(
-        self, metrics: Metrics, mode: Mode | None = None, *, pictures: bool = True
+        self,
+        metrics: Metrics,
+        mode: Mode | None = None,
+        *,
+        pictures: bool = True,
+        motion: "MotionStage | None" = None,
+        change: "Callable[[Stages], Stages] | None" = None,
     ) -> Pipeline:
         """Load the generator; its stages are timed in `metrics`.
 
@@ -95,6 +107,8 @@ class Loader:
             metrics: where.
             mode: how the voice comes; as configured if None.
             pictures: draw them; False for the face's parameters alone.
+            motion: to be used in place of a DiT of its own.
+            change: what is done with the parts before they are used.
         """
         from rest_bridge.inference.session import import_onnxruntime
         from rest_bridge.stages import NoPictures, load_stages
@@ -112,15 +126,20 @@ class Loader:
             threads=self._config.model.threads,
             provider=self._config.model.provider,
             chunk_latents=chunk_of(self._config, mode or voice_mode(self._config)),
+            motion=motion,
         )
         if not pictures:
             self._stages = replace(self._stages, decoder=NoPictures())
+        self._change = change
+        if change is not None:
+            self._stages = change(self._stages)
         pipeline = Pipeline(
             self._stages,
             fps=self._config.output.fps,
             seed=section.seed,
             chunk_latents=chunk_of(self._config, mode or voice_mode(self._config)),
             metrics=metrics,
+            nearest_db=nearest_db(self._config, mode or voice_mode(self._config)),
         )
         pipeline.steer(wish)
         return pipeline
@@ -145,7 +164,8 @@ class Loader:
         if self._stages is None:
             raise AvatarError("The model is still being loaded; try again.")
         avatar = self._load(choice, options, progress)
-        return with_avatar(self._stages, self.package, avatar, size_px=self._config.output.size)
+        stages = with_avatar(self._stages, self.package, avatar, size_px=self._config.output.size)
+        return stages if self._change is None else self._change(stages)
 
     def prepare(self, choice: str, options: Mapping[str, Any], progress: "Progress") -> str:
         """Import a picture into the cache; return the hash that names it in frames."""

@@ -25,6 +25,7 @@ class Summary:
     p95_ms: float
     max_ms: float
     total_s: float
+    p99_ms: float = 0.0
 
 
 class Timer:
@@ -77,13 +78,14 @@ class Timer:
         with self._lock:
             count, max_ns, total_ns = self._count, self._max_ns, self._total_ns
             durations = self._ring[: min(count, len(self._ring))].copy()
-        p50, p95 = np.percentile(durations, (50, 95)) if count else (0.0, 0.0)
+        p50, p95, p99 = np.percentile(durations, (50, 95, 99)) if count else (0.0, 0.0, 0.0)
         return Summary(
             count=count,
             p50_ms=float(p50) / _NS_PER_MS,
             p95_ms=float(p95) / _NS_PER_MS,
             max_ms=max_ns / _NS_PER_MS,
             total_s=total_ns / 1e9,
+            p99_ms=float(p99) / _NS_PER_MS,
         )
 
 

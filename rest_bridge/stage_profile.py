@@ -18,6 +18,7 @@ from rich.table import Table
 from rest_bridge.audio.file import FileSource
 from rest_bridge.config import Config
 from rest_bridge.gallery import Progress
+from rest_bridge.histogram import stages_svg
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.loader import Loader, chunk_of
 from rest_bridge.machine import Peaks, describe_machine, measure_peaks
@@ -268,6 +269,18 @@ def as_dict(result: Profile) -> dict[str, Any]:
     ]
     found["peaks"] = {k: round(v, 1) for k, v in found["peaks"].items()}
     return {k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}
+
+
+def picture(result: Profile) -> str:
+    """Return the stages as bars, with their floors (SVG): milliseconds in a second of stream."""
+    shown = [stage for stage in result.stages if stage.name not in ON_REQUEST]
+    return stages_svg(
+        f"{result.size_px} px, {result.fps} fps: ms of one core in a second of stream",
+        {stage.name: 10 * stage.core_percent for stage in shown},
+        {stage.name: stage.floor_ms * stage.per_second for stage in shown if stage.floor_ms},
+        note=f"{result.machine}; floor: arithmetic at {result.peaks.gflops:.0f} GFLOP/s or bytes "
+        f"at {result.peaks.copy_gb_per_s:.0f} GB/s, whichever is longer",
+    )
 
 
 def card(result: Profile) -> Table:

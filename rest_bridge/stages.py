@@ -37,6 +37,8 @@ class SpeechStage(Protocol):
 class MotionStage(Protocol):
     """Audio tokens and a plan in, motion latents out."""
 
+    max_chunk_latents: int
+
     def initial_state(self, avatar_latent: FloatArray) -> State:
         """Return the state before the first latent frame."""
         ...
@@ -248,6 +250,7 @@ def load_stages(
     threads: int = 1,
     provider: str = "cpu",
     chunk_latents: int | None = None,
+    motion: MotionStage | None = None,
 ) -> Stages:
     """Load the trained parts for one avatar.
 
@@ -261,6 +264,7 @@ def load_stages(
         provider: "cpu", "auto" for what is fastest here, or a name; see `inference.providers`.
         chunk_latents: latent frames that will be generated together, if that is known: the DiT
             then needs a third less time.
+        motion: to be used in place of the package's own DiT, as several faces do.
 
     Returns:
         The parts.
@@ -275,13 +279,14 @@ def load_stages(
 
     space = LatentSpace(package)
     computes = partial(_provider, package, provider, threads)
-    motion = MotionGenerator(
-        package,
-        num_steps=steps or None,
-        threads=threads,
-        provider=computes("dit"),
-        chunk_latents=chunk_latents,
-    )
+    if motion is None:
+        motion = MotionGenerator(
+            package,
+            num_steps=steps or None,
+            threads=threads,
+            provider=computes("dit"),
+            chunk_latents=chunk_latents,
+        )
     drawing = Drawing(threads, computes("decoder"))
     return Stages(
         speech=SpeechEncoder(package, threads=threads, provider=computes("speech_encoder")),

@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from rest_bridge.bench_compare import compare as compare_reports
+from rest_bridge.bench_compare import read_report
+from rest_bridge.bench_compare import table as comparison
 from rest_bridge.commands.console import ExitCode, err, out, print_json, progress
 from rest_bridge.commands.options import (
     AvatarOption,
@@ -134,6 +137,18 @@ def bench(
             "--beside", help="Measure instead beside so many busy processes, like a game.", min=1
         ),
     ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Show instead each stage's time beside its floor."),
+    ] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", help="Also show it beside an earlier report (bench --json)."),
+    ] = None,
+    faces: Annotated[
+        int | None,
+        typer.Option("--faces", help="Measure instead 1, 2, 4 ... so many faces at once.", min=1),
+    ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     json: JsonOption = False,
@@ -151,7 +166,7 @@ def bench(
                 raise ConfigError(f"There is no bench {what!r}; say wire or speech, or nothing.")
         return
     if picture is not None and picture.suffix.lower() != ".svg":
-        raise ConfigError(f"The picture of the latency must end in .svg; this does not: {picture}")
+        raise ConfigError(f"A picture must end in .svg; this does not: {picture}")
     options = {"avatar.picture": avatar, "output.size": size}
     chosen = configure(config, settings, options).config
     from rest_bridge import bench as measuring
@@ -160,6 +175,13 @@ def bench(
     if beside is not None:
         _bench_beside(chosen, beside, json=json)
         return
+    if profile:
+        _bench_profile(chosen, seconds, picture, json=json)
+        return
+    if faces is not None:
+        _bench_faces(chosen, faces, seconds, json=json)
+        return
+    earlier = None if compare is None else read_report(compare)
     with progress("measuring", quiet=json) as report:
         result = measuring.measure(
             chosen, built_in_voice(), seconds=seconds, source=audio, progress=report
@@ -171,6 +193,38 @@ def bench(
         print_json(measuring.as_dict(result))
     else:
         Console(highlight=False).print(measuring.card(result))
+    if earlier is not None:
+        lines = compare_reports(earlier, measuring.as_dict(result))
+        (err if json else Console(highlight=False)).print(comparison(lines))
+
+
+def _bench_profile(config: Config, seconds: float, picture: Path | None, *, json: bool) -> None:
+    from rest_bridge import stage_profile
+    from rest_bridge.gallery import built_in_voice
+
+    with progress("profiling", quiet=json) as report:
+        result = stage_profile.profile(config, built_in_voice(), seconds=seconds, progress=report)
+    if picture is not None:
+        picture.expanduser().write_text(stage_profile.picture(result), encoding="utf-8")
+        err.print(f"Wrote {picture}")
+    if json:
+        print_json(stage_profile.as_dict(result))
+    else:
+        Console(highlight=False).print(stage_profile.card(result))
+
+
+def _bench_faces(config: Config, most: int, seconds: float, *, json: bool) -> None:
+    from rest_bridge import bench_faces
+    from rest_bridge.gallery import built_in_voice
+
+    with progress("measuring", quiet=json) as report:
+        found = bench_faces.measure(
+            config, built_in_voice(), most=most, seconds=seconds, progress=report
+        )
+    if json:
+        print_json([asdict(one) for one in found])
+    else:
+        Console(highlight=False).print(bench_faces.card(found))
 
 
 def _bench_beside(config: Config, num_processes: int, *, json: bool) -> None:

@@ -24,7 +24,8 @@ from rest_bridge.types import LATENT_SHAPE, Array, FloatArray, State
 _MOST_STEPS: Final = 8
 _CHUNK_SIZE: Final = "T"
 """What the graph calls the number of latent frames in a chunk."""
-_NEXT_LATENT: Final = "motion.next_latent"
+NEXT_LATENT: Final = "motion.next_latent"
+"""Name of the state that says which latent frame comes next."""
 
 
 class MotionGenerator:
@@ -67,10 +68,10 @@ class MotionGenerator:
         if not 0.0 <= heat <= 1.0:
             raise ConfigError(f"generator.temperature = {heat} is not possible; choose 0 to 1.")
         choices = section.get("config", {})
-        self._commits = choices.get("context", "clean") == "clean"
+        self.commits = choices.get("context", "clean") == "clean"
         self._repeats_reference = choices.get("first_chunk", "masked") == "reference"
-        self._columns = known_columns(section.get("conditions", FIRST_CONDITION_NAMES))
-        self._temperature = np.float32(heat)
+        self.columns = known_columns(section.get("conditions", FIRST_CONDITION_NAMES))
+        self.temperature = np.float32(heat)
         self._eyes = EyePlan(package) if package.has("motion.npz") else None
         self.num_steps = steps
         self._session = package.session(
@@ -81,9 +82,10 @@ class MotionGenerator:
         )
         self._prefill = package.session("dit_prefill", threads=threads, provider=provider)
         self._graph_spec = StateSpec.from_manifest(section["state"])
+        self.graph_arrays: tuple[str, ...] = tuple(a.name for a in self._graph_spec.arrays)
         self.max_chunk_latents: int = int(section["max_chunk_latents"])
         self.state_spec: StateSpec = StateSpec(
-            (*self._graph_spec.arrays, ArraySpec(_NEXT_LATENT, (1,), "int64"))
+            (*self._graph_spec.arrays, ArraySpec(NEXT_LATENT, (1,), "int64"))
         )
 
     def initial_state(self, avatar_latent: FloatArray, first_latent: int = 0) -> dict[str, Array]:
@@ -99,7 +101,7 @@ class MotionGenerator:
         state = {
             **self._graph_spec.initial(),
             **self._identity(avatar_latent),
-            _NEXT_LATENT: np.array([first_latent], np.int64),
+            NEXT_LATENT: np.array([first_latent], np.int64),
         }
         if self._repeats_reference:  # it stands for the context before the first chunk
             window = len(state["state.position"])
@@ -130,6 +132,10 @@ class MotionGenerator:
         other.num_steps = num_steps
         return other
 
+    def with_eyes(self, latents: FloatArray, conditions: FloatArray) -> FloatArray:
+        """Return latents float32 [1, T, 16, 4, 4] that keep to the plan of lids and gaze."""
+        return latents if self._eyes is None else self._eyes.apply(latents, conditions)
+
     def _identity(self, avatar_latent: FloatArray) -> dict[str, Array]:
         reference = avatar_latent.reshape(1, *LATENT_SHAPE).astype(np.float32, copy=False)
         sink = self._prefill.run({"reference": reference})
@@ -158,31 +164,30 @@ class MotionGenerator:
             StateMismatch: the state belongs to another model package.
         """
         self.state_spec.check(state)
-        position = state[_NEXT_LATENT]
+        position = state[NEXT_LATENT]
         num_latents = len(audio_tokens)
         inputs = {
             "audio": audio_tokens[None],
-            "conditions": fit_rows(conditions, self._columns)[None],
+            "conditions": fit_rows(conditions, self.columns)[None],
             "position": position,
             **{a.name: state[a.name] for a in self._graph_spec.arrays},
         }
-        latents = noise[None] * self._temperature
+        latents = noise[None] * self.temperature
         written = [n for n in self._session.output_names if n.startswith("next_state.")]
         out: dict[str, Array] = {}
         for t, t_next in pairwise(schedule(self.num_steps)):
             flow_time = np.full((1, num_latents), t, np.float32)
             # Asking for the velocity alone spares the copies of keys and values.
-            remembered = written if t_next == 0 and not self._commits else []
+            remembered = written if t_next == 0 and not self.commits else []
             wanted = ["velocity", *remembered]
             out = self._session.run({"latents": latents, "t": flow_time, **inputs}, wanted)
             latents = euler_step(latents, out["velocity"], t, t_next).astype(np.float32)
-        if self._eyes is not None:
-            latents = self._eyes.apply(latents, conditions)
-        if self._commits:
+        latents = self.with_eyes(latents, conditions)
+        if self.commits:
             clean = np.zeros((1, num_latents), np.float32)
             out = self._session.run({"latents": latents, "t": clean, **inputs}, written)
         next_state = {
             **{a.name: out.get(f"next_{a.name}", state[a.name]) for a in self._graph_spec.arrays},
-            _NEXT_LATENT: position + num_latents,
+            NEXT_LATENT: position + num_latents,
         }
         return latents[0], next_state

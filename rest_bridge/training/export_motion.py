@@ -177,7 +177,7 @@ def _export_encoder(encoder: SpeechEncoder, spec: StateSpec, folder: Path) -> Pa
     state = [torch.randn(a.shape) for a in spec.arrays]
     path = folder / "speech_encoder.onnx"
     outputs = ["tokens", *(f"next_{n}" for n in names)]
-    _export(graph, (mel, *state), path, ["mel", *names], outputs, {})
+    export_graph(graph, (mel, *state), path, ["mel", *names], outputs, {})
     _verify(graph, (mel, *state), path, ["mel", *names], outputs)
     return path
 
@@ -187,7 +187,7 @@ def _export_prefill(dit: StreamingDit, folder: Path) -> Path:
     path = folder / "dit_prefill.onnx"
     inputs, outputs = ["reference"], ["sink_keys", "sink_values"]
     args = (torch.randn(1, *dit.config.latent_shape),)
-    _export(graph, args, path, inputs, outputs, {})
+    export_graph(graph, args, path, inputs, outputs, {})
     _verify(graph, args, path, inputs, outputs)
     return path
 
@@ -199,7 +199,7 @@ def _export_dit(dit: StreamingDit, folder: Path) -> Path:
               "state.sink_values", "state.keys", "state.values", "state.position"]  # fmt: skip
     outputs = ["velocity", "next_state.keys", "next_state.values", "next_state.position"]
     moving = {name: {1: "T"} for name in ("latents", "t", "audio", "conditions", "velocity")}
-    _export(graph, _dit_arguments(dit.config, 3, first=40), path, inputs, outputs, moving)
+    export_graph(graph, _dit_arguments(dit.config, 3, first=40), path, inputs, outputs, moving)
     for num_latents in range(1, MAX_CHUNK_LATENTS + 1):
         for first in (0, 2, 5, 1_080_000):  # the last one is a day old
             args = _dit_arguments(dit.config, num_latents, first=first)
@@ -228,7 +228,7 @@ def _dit_arguments(config: DitConfig, num_latents: int, *, first: int) -> tuple[
     )
 
 
-def _export(
+def export_graph(
     graph: nn.Module,
     args: tuple[Tensor, ...],
     path: Path,
@@ -236,6 +236,7 @@ def _export(
     outputs: Sequence[str],
     moving: dict[str, dict[int, str]],
 ) -> None:
+    """Write a module as ONNX, large weights as float16; `moving` names its open dimensions."""
     with torch.no_grad(), warnings.catch_warnings():
         # Shapes that the tracer calls constant are: batch, window and width never change.
         warnings.simplefilter("ignore")

@@ -1,0 +1,141 @@
+"""Motion of many streams: what each would get alone, and a bad one fails alone."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from rest_bridge.errors import StateMismatch
+from rest_bridge.generator.conditions import CONDITION_NAMES
+from rest_bridge.generator.generator import NEXT_LATENT, MotionGenerator
+from rest_bridge.generator.many_motion import (
+    ManyMotion,
+    MotionDesk,
+    MotionRequest,
+    SharedMotion,
+)
+from rest_bridge.inference.package import ModelPackage
+
+
+@pytest.fixture(scope="module")
+def package() -> ModelPackage:
+    return ModelPackage.load(verify=False)
+
+
+@pytest.fixture(scope="module")
+def many(package: ModelPackage) -> ManyMotion:
+    return ManyMotion(MotionGenerator(package), package)
+
+
+def _requests(many: ManyMotion, package: ModelPackage, count: int) -> list[MotionRequest]:
+    rng = np.random.default_rng(0)
+    width = int(package.section("audio")["token_shape"][1])
+    requests = []
+    for number in range(count):
+        avatar = 0.3 * rng.standard_normal((16, 4, 4)).astype(np.float32)
+        requests.append(
+            MotionRequest(
+                rng.standard_normal((1, 2, width)).astype(np.float32),
+                np.zeros((1, len(CONDITION_NAMES)), np.float32),
+                many.alone.initial_state(avatar, first_latent=7 * number),
+                rng.standard_normal((1, 16, 4, 4)).astype(np.float32),
+            )
+        )
+    return requests
+
+
+def _alone(many: ManyMotion, r: MotionRequest):
+    return many.alone.step(r.audio_tokens, r.conditions, r.state, r.noise)
+
+
+def test_a_stream_in_a_batch_moves_as_it_would_alone(many, package) -> None:
+    if not many.batches:
+        pytest.skip("this package has no dit_many.onnx")
+    requests = _requests(many, package, 4)
+    for _ in range(3):  # also with states that batches have written
+        together = many.step(requests, many.alone.num_steps)
+        for request, (latents, state) in zip(requests, together, strict=True):
+            expected, after = _alone(many, request)
+            np.testing.assert_allclose(latents, expected, atol=2e-3)
+            assert state[NEXT_LATENT] == after[NEXT_LATENT]
+            np.testing.assert_array_equal(state["state.position"], after["state.position"])
+            np.testing.assert_allclose(state["state.keys"], after["state.keys"], atol=5e-3)
+            many.alone.state_spec.check(state)
+        requests = [
+            MotionRequest(r.audio_tokens, r.conditions, state, r.noise)
+            for r, (_, state) in zip(requests, together, strict=True)
+        ]
+
+
+class Counting:
+    """A motion that notes batches; a request with negative noise fails."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def step(self, requests, num_steps):
+        self.sizes.append(len(requests))
+        self.begun.set()
+        self.go_on.wait(5)
+        if any((r.noise < 0).any() for r in requests):
+            raise StateMismatch("a bad stream")
+        return [(r.noise + num_steps, {}) for r in requests]
+
+
+def _ask_all(desk: MotionDesk, noises: list[float], counting: Counting) -> list[object]:
+    answers: list[object] = [None] * len(noises)
+
+    def ask(place: int) -> None:
+        noise = np.full((1, 16, 4, 4), noises[place], np.float32)
+        try:
+            answers[place] = desk.ask(MotionRequest(noise[:, 0], noise, {}, noise), 2)[0][
+                0, 0, 0, 0
+            ]
+        except StateMismatch as error:
+            answers[place] = error
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(len(noises))]
+    threads[0].start()
+    assert counting.begun.wait(5)
+    for thread in threads[1:]:
+        thread.start()
+    for _ in range(5000):
+        if len(desk._waiting) == len(noises) - 1:
+            break
+        threading.Event().wait(0.001)
+    counting.go_on.set()
+    for thread in threads:
+        thread.join(5)
+    return answers
+
+
+def test_those_who_wait_go_together() -> None:
+    counting = Counting()
+    desk = MotionDesk(counting)
+    assert _ask_all(desk, [1, 2, 3, 4, 5], counting) == [3, 4, 5, 6, 7]
+    assert counting.sizes == [1, 4]
+    assert desk.batches == {1: 1, 4: 1}
+
+
+def test_no_more_go_together_than_allowed() -> None:
+    counting = Counting()
+    desk = MotionDesk(counting, most_together=2)
+    assert _ask_all(desk, [1, 2, 3, 4, 5], counting) == [3, 4, 5, 6, 7]
+    assert max(counting.sizes) == 2
+
+
+def test_a_bad_stream_fails_alone() -> None:
+    counting = Counting()
+    found = _ask_all(MotionDesk(counting), [1, 2, -3, 4], counting)
+    assert isinstance(found[2], StateMismatch)
+    assert [one for one in found if not isinstance(one, StateMismatch)] == [3, 4, 6]
+
+
+def test_a_shared_stage_behaves_like_a_motion_stage(many, package) -> None:
+    stage = SharedMotion(MotionDesk(many), many, many.alone.num_steps)
+    (request,) = _requests(many, package, 1)
+    latents, _ = stage.step(request.audio_tokens, request.conditions, request.state, request.noise)
+    np.testing.assert_array_equal(latents, _alone(many, request)[0])
+    assert stage.with_steps(1).num_steps == 1
+    assert stage.num_steps == many.alone.num_steps

@@ -114,6 +114,13 @@ class AudioSection(Section):
         description="Quieter than this is silence: keeps fans and keyboards from the face and from "
         "the voice output. Decibels of full scale; -90 lets everything through.",
     )
+    nearest_db: float = Field(
+        default=9.0,
+        ge=0,
+        le=40,
+        description="Voices so much softer than the nearest talker's move no lips: other people in "
+        "the room. Live voices only; decibels; 0 lets every voice move them.",
+    )
     loop: bool = Field(default=False, description="Start a file again when it has ended.")
     latency_ms: int = Field(
         default=40, ge=10, le=500, description="Latency asked of the sound device, milliseconds."

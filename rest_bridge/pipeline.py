@@ -18,13 +18,16 @@ import numpy as np
 from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import ConfigError
 from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
+from rest_bridge.features.nearness import BLOCKS_PER_FRAME, Nearness, block_level_db
 from rest_bridge.framer import Framer
+from rest_bridge.generator.lip_rest import LipRest
 from rest_bridge.generator.retime import Between, Retimer, frame_rows, latents_of_rows
 from rest_bridge.generator.sampler import latent_noise
 from rest_bridge.generator.steady import MotionEvener
 from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.lateness import LateAction, late_action
 from rest_bridge.metrics import Metrics
+from rest_bridge.rig import RIG_INDEX
 from rest_bridge.stages import BetweenStage, Stages
 from rest_bridge.trace import span
 from rest_bridge.types import (
@@ -40,6 +43,7 @@ from rest_bridge.types import (
 )
 
 _MOST_FLUSHED_BLOCKS: Final = 2000
+_JAW_OPEN: Final = RIG_INDEX["jawOpen"]
 
 
 class Pipeline:
@@ -53,6 +57,7 @@ class Pipeline:
         seed: int = 0,
         chunk_latents: int = 1,
         metrics: Metrics | None = None,
+        nearest_db: float = 0.0,
     ) -> None:
         """Begin a stream.
 
@@ -62,6 +67,7 @@ class Pipeline:
             seed: same seed and voice, same frames.
             chunk_latents: latent frames of 80 ms generated together.
             metrics: where the time each stage takes is recorded.
+            nearest_db: voices so much softer than the nearest talker's move no lips; 0: all do.
 
         Raises:
             ConfigError: a frame at this rate has no whole number of samples, or the chunk is longer
@@ -84,6 +90,8 @@ class Pipeline:
         self._metrics = metrics or Metrics()
         self._decimator, self._retimer = Decimator(), Retimer(fps)
         self._evener = MotionEvener()
+        self._nearness, self._lips = Nearness(nearest_db), LipRest()
+        self._levels: list[float] = []  # of blocks of 10 ms, from the next frame on
         self._framer = Framer(fps, self._metrics)
         self.samples_per_frame = VOICE_RATE_HZ // fps
         self._steering = SteeringRamp.steady()
@@ -96,6 +104,8 @@ class Pipeline:
             "speech": stages.speech.initial_state(),
             "motion": stages.motion.initial_state(stages.avatar_latent),
             "head": self._evener.initial_state(),
+            "near": self._nearness.initial_state(),
+            "lips": self._lips.initial_state(),
             "retimer": self._retimer.initial_state(),
         }
         self._source_start: int | None = None
@@ -151,6 +161,10 @@ class Pipeline:
                 stages.avatar_latent, self._states["motion"]
             )
         self._stages = stages
+
+    def forget_talker(self) -> None:
+        """Take whoever speaks next for the nearest talker: another microphone, another level."""
+        self._states["near"] = self._nearness.initial_state()
 
     def steer(self, wish: Steering) -> None:
         """Set what a person asks of the face; it comes true within 0.3 s of stream time.
@@ -239,6 +253,7 @@ class Pipeline:
             if len(low):
                 tokens, self._states["speech"] = stages.speech.step(low, self._states["speech"])
                 self._tokens.extend(tokens)
+                self._levels.append(block_level_db(low))
         times.encoded_ns = time.monotonic_ns()
         while len(self._tokens) >= self._chunk:
             tokens = np.stack(self._tokens[: self._chunk])
@@ -261,6 +276,7 @@ class Pipeline:
             assert self._last_rig is not None, "motion is only skipped where there was some"
             rig = np.repeat(self._last_rig[None], LATENT_STRIDE * self._chunk, 0)
             self._metrics.count("skipped_motion", self._chunk)
+        rig, latents = self._hold(rig, latents)
         self._last_rig = rig[-1]
         between: Between | None = None
         if self._fps != FRAME_RATE_HZ:
@@ -324,6 +340,28 @@ class Pipeline:
         rig, self._states["head"] = self._evener.step(raw, self._states["head"])
         change = space.from_rig(rig) - space.from_rig(raw)
         return rig, (latents + change).astype(np.float32, copy=False)
+
+    def _hold(
+        self, rig: FloatArray, latents: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Return rig and latents with the lips held where the voice is somebody else's."""
+        shares: list[float] = []
+        quiet: list[bool] = []
+        for values in rig:
+            levels = np.array(self._levels, np.float32)
+            share, is_quiet, self._states["near"] = self._nearness.step(
+                levels, float(values[_JAW_OPEN]), self._states["near"]
+            )
+            shares.append(share)
+            quiet.append(is_quiet)
+            del self._levels[:BLOCKS_PER_FRAME]
+        held, self._states["lips"] = self._lips.step(rig, shares, quiet, self._states["lips"])
+        if held is rig or latents is None:
+            return held, latents
+        self._metrics.count("held_lips", sum(share < 1 for share in shares))
+        space = self._stages.latent_space
+        change = space.from_rig(held) - space.from_rig(rig)
+        return held, (latents + change).astype(np.float32, copy=False)
 
     def _move(self, tokens: FloatArray) -> FloatArray:
         """Return the motion latents of a chunk."""

@@ -172,6 +172,7 @@ class Studio:
             raise ConfigError("This daemon has one voice only.")
         name = self._listener.switch(self._graph.voices(spec, options))
         self._graph.margin_ns = LIVE_MARGIN_NS  # whatever was heard first
+        self._worker.post(lambda pipeline: pipeline.forget_talker())
         self.source_spec = spec
         return name
 

@@ -6,28 +6,28 @@ layers -> `Avatar`. A few seconds on one core; nothing here runs while the face 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
-import cv2
 import numpy as np
 
 from rest_bridge.avatar import STYLES, Avatar, EyeLayer, MouthLayer, Style
 from rest_bridge.errors import AvatarError, SeveralFaces
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.backdrop import cut_out, no_backdrop
+from rest_bridge.portrait.canvas import cut_canvas, cut_square, read_same_size
 from rest_bridge.portrait.contours import LidCurves, LipCurves, lid_curves, lip_curves
 from rest_bridge.portrait.detect import DetectedFace, detect_faces, find_landmarks
 from rest_bridge.portrait.drawn_features import snap_to_lines
 from rest_bridge.portrait.fit import FittedHead, fit_head
 from rest_bridge.portrait.geometry import (
-    SHAPES,
     MouthSheets,
     calibrate,
     face_field,
-    head_field,
     mouth_sheets,
 )
-from rest_bridge.portrait.paint import Light, detect_style, paint_mouth, read_light
+from rest_bridge.portrait.head_geometry import head_field
+from rest_bridge.portrait.light import Light, detect_style, read_light
+from rest_bridge.portrait.lip_fields import SHAPES
+from rest_bridge.portrait.paint import paint_mouth
 from rest_bridge.portrait.paint_eyes import lid_is_bare, paint_shut_eye
 from rest_bridge.portrait.pictures import read_picture
 from rest_bridge.portrait.refine import refine_landmarks
@@ -37,14 +37,6 @@ from rest_bridge.types import Array, ByteArray
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how far the import is, 0..1."""
-
-_EYE_SHARE: Final = 0.2
-"""Distance of the eyes as a share of the canvas, where the picture is large enough."""
-_EYE_LINE: Final = 0.42
-_MOST_RAISED: Final = 0.08
-"""Share of the canvas by which it may be raised so that shoulders reach its lower edge."""
-_MAX_CANVAS_PX: Final = 1536
-_MIN_EYE_DISTANCE_PX: Final = 12.0
 
 
 def import_portrait(
@@ -87,16 +79,16 @@ def import_portrait(
     pixels = read_picture(picture)
     report("finding the face", 0.1)
     points, confidence = _landmarks(pixels, package, landmarks, face, picture)
-    canvas, points, corner, scale = _canvas(pixels, points)
+    canvas, points, corner, scale = cut_canvas(pixels, points)
     report("fitting the head", 0.3)
     avatar = assemble(canvas, points, confidence, package, style, picture.name, report)
     if mouth_open is not None:
-        other = _cut(_same_size(mouth_open, pixels), corner, scale, len(canvas))
+        other = cut_square(read_same_size(mouth_open, pixels), corner, scale, len(canvas))
         known = mouth_open_landmarks
         known = None if known is None else ((known - corner) * scale / len(canvas))
         avatar = use_mouth_open(avatar, other, known)
     if eyes_closed is not None:
-        other = _cut(_same_size(eyes_closed, pixels), corner, scale, len(canvas))
+        other = cut_square(read_same_size(eyes_closed, pixels), corner, scale, len(canvas))
         avatar = use_eyes_closed(avatar, other)
     report("done", 1.0)
     return avatar
@@ -119,7 +111,7 @@ def points_of(picture: Path, package: ModelPackage, avatar: Avatar, face: int | 
     """
     pixels = read_picture(picture)
     found, _ = _found_landmarks(pixels, package, face, picture)
-    _, _, corner, scale = _canvas(pixels, found)
+    _, _, corner, scale = cut_canvas(pixels, found)
     return (avatar.landmarks * len(avatar.picture) / scale + corner).astype(np.float32)
 
 
@@ -176,64 +168,6 @@ def _worth_choosing(faces: list[DetectedFace]) -> list[DetectedFace]:
     surest, largest = max(f.score for f in faces), max(f.box.side for f in faces)
     kept = [f for f in faces if f.score > 0.66 * surest and f.box.side > 0.4 * largest]
     return sorted(kept or faces[:1], key=lambda found: -found.box.side)
-
-
-def _canvas(pixels: ByteArray, points: Array) -> tuple[ByteArray, Array, Array, float]:
-    """Cut a square around head and shoulders: canvas, its landmarks, its corner and its scale."""
-    height, width = pixels.shape[:2]
-    eyes = points[36:42].mean(0), points[42:48].mean(0)
-    distance = float(np.linalg.norm(eyes[1] - eyes[0]))
-    if distance < _MIN_EYE_DISTANCE_PX:
-        raise AvatarError(
-            f"The face is too small: its eyes are {distance:.0f} pixels apart, at least "
-            f"{_MIN_EYE_DISTANCE_PX:.0f} are needed; use a larger picture or crop to the face."
-        )
-    middle = (eyes[0] + eyes[1]) / 2
-    side = distance / _EYE_SHARE
-    has_alpha = bool((pixels[..., 3] < 255).any())
-    if not has_alpha:  # stay inside the picture: nothing can be shown beyond it
-        side = min(side, float(min(height, width)))
-    corner = middle - np.array([0.5, _EYE_LINE]) * side
-    if not has_alpha:
-        corner = np.clip(corner, 0, np.array([width, height]) - side)
-    elif pixels[-1, :, 3].any():  # cut off by the picture's edge: let the canvas end there too
-        corner[1] = min(corner[1], max(height - side, corner[1] - _MOST_RAISED * side))
-    canvas_px = int(np.clip(round(side), 64, _MAX_CANVAS_PX))
-    scale = canvas_px / side
-    whole = np.round(corner)
-    if canvas_px == round(side):  # cut along pixels: no resampling at all
-        corner, scale = whole, 1.0
-    canvas = _cut(pixels, corner, scale, canvas_px)
-    return canvas, ((points - corner) * scale / canvas_px).astype(np.float32), corner, scale
-
-
-def _same_size(path: Path, pixels: ByteArray) -> ByteArray:
-    other = read_picture(path)
-    if other.shape != pixels.shape:
-        raise AvatarError(
-            f"This picture has {other.shape[1]} x {other.shape[0]} pixels, the portrait has "
-            f"{pixels.shape[1]} x {pixels.shape[0]}; both must show the same pose at the same "
-            f"size: {path}"
-        )
-    return other
-
-
-def _cut(pixels: ByteArray, corner: Array, scale: float, canvas_px: int) -> ByteArray:
-    """Cut the canvas out of a picture; beyond its edges transparent or the edge repeated."""
-    has_alpha = bool((pixels[..., 3] < 255).any())
-    matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
-    matrix[:, 2] += 0.5 * scale - 0.5
-    premultiplied = pixels.astype(np.float32)
-    premultiplied[..., :3] *= premultiplied[..., 3:] / 255
-    if scale < 1:
-        sigma = 0.4 * (1 / scale - 1)
-        premultiplied = cv2.GaussianBlur(premultiplied, (0, 0), max(sigma, 1e-3))
-    border = cv2.BORDER_CONSTANT if has_alpha else cv2.BORDER_REPLICATE
-    out = cv2.warpAffine(premultiplied, matrix, (canvas_px, canvas_px), flags=cv2.INTER_LINEAR
-                         if scale == 1.0 else cv2.INTER_CUBIC, borderMode=border)  # fmt: skip
-    alpha = np.clip(out[..., 3:], 0, 255)
-    colour = np.where(alpha > 0, out[..., :3] * 255 / np.maximum(alpha, 1e-3), 0)
-    return np.rint(np.clip(np.concatenate([colour, alpha], -1), 0, 255)).astype(np.uint8)
 
 
 def assemble(

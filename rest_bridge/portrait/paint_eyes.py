@@ -14,8 +14,8 @@ import numpy as np
 
 from rest_bridge.avatar import Style
 from rest_bridge.portrait.contours import LidCurves, box_points, sample_picture
-from rest_bridge.portrait.paint import Light
-from rest_bridge.portrait.raster import fill_outside
+from rest_bridge.portrait.light import Light
+from rest_bridge.portrait.raster import fill_outside, smoothstep
 from rest_bridge.types import Array, ByteArray
 
 
@@ -105,7 +105,7 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
     )
     # Above it: a smooth sheet hung between the skin all around the eye, so that no rim shows.
     bare, lashes = _lashes(eye)
-    is_lid = _smooth(0.0, 0.08, t - curve["top"])[..., None]  # the brow keeps its hair
+    is_lid = smoothstep(0.0, 0.08, t - curve["top"])[..., None]  # the brow keeps its hair
     own = eye.read(s, t, bare) * is_lid + eye.read(s, t) * (1 - is_lid)
     around = (t < upper - 0.17) | (t > lower + 0.13) | (s < -0.07) | (s > 1.07)
     sigma = max(1.0, 0.05 / eye.pixel)
@@ -117,7 +117,7 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
     picture = np.where(bare < picture, picture, bare)
     detail = picture - cv2.GaussianBlur(picture, (0, 0), max(1.0, 0.35 * sigma))
     lid = lid + 0.8 * eye.read(s, curve["bottom"] + 0.02 + 0.5 * (closed - t), detail)
-    kept = _smooth(0.08, 0.2, upper - t)[..., None]
+    kept = smoothstep(0.08, 0.2, upper - t)[..., None]
     lid = lid * (1 - kept) + own * kept
     over = np.clip((closed - t) / eye.pixel + 0.5, 0, 1)[..., None]
     out = below * (1 - over) + lid * over
@@ -132,7 +132,9 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
     out = out * (1 - shadow)[..., None]
     # The portrait's own upper lashes hang down from there.
     hanging = eye.read(s, curve["upper"] - _HANG * (t - closed), lashes[..., None])[..., 0]
-    hanging *= np.clip((t - closed) / eye.pixel + 0.5, 0, 1) * (1 - _smooth(0.12, 0.24, t - closed))
+    hanging *= np.clip((t - closed) / eye.pixel + 0.5, 0, 1) * (
+        1 - smoothstep(0.12, 0.24, t - closed)
+    )
     out = out * (1 - 0.85 * hanging)[..., None]
     strength = 0.88 if style == "photo" else 0.75
     out = out * (1 - strength * line)[..., None] + light.line * (strength * line)[..., None]
@@ -270,8 +272,3 @@ def _flat_lid(eye: _EyePlace) -> Array:
 
 def _as_bytes(picture: Array) -> ByteArray:
     return np.ascontiguousarray(np.rint(np.clip(picture, 0, 255)).astype(np.uint8))
-
-
-def _smooth(low: float, high: float, value: Array) -> Array:
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)

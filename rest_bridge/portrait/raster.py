@@ -111,6 +111,12 @@ def fill_outside(values: Array, known: Array) -> Array:
     return _push_pull(values.astype(np.float32) * weight[..., None], weight)
 
 
+def smoothstep(low: float, high: float, value: Array) -> Array:
+    """Return 0 below `low`, 1 above `high`, smooth between: float32 of the value's shape."""
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
 def _push_pull(weighted: Array, weight: Array) -> Array:
     height, width = weight.shape
     mean = weighted / np.maximum(weight, 1e-6)[..., None]

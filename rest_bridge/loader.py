@@ -46,11 +46,6 @@ def nearest_db(config: Config, mode: Mode) -> float:
     return config.audio.nearest_db if mode == "live" else 0.0
 
 
-def nearest_db(config: Config, mode: Mode) -> float:
-    """Return how much softer a voice must be to move no lips; 0 where there is no room to hear."""
-    return config.audio.nearest_db if mode == "live" else 0.0
-
-
 def chunk_of(config: Config, mode: Mode) -> int:
     """Return how many latent frames are generated together."""
     section = config.generator

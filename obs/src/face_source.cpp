@@ -147,8 +147,7 @@ obs_properties_t *Properties(void *data) {
   obs_properties_add_text(properties, "status",
                           status.empty() ? obs_module_text("Status.None") : status.c_str(),
                           OBS_TEXT_INFO);
-  obs_property_t *address =
-      AddList(properties, key::kAddress, "Address", OBS_COMBO_TYPE_EDITABLE);
+  obs_property_t *address = AddList(properties, key::kAddress, "Address", OBS_COMBO_TYPE_EDITABLE);
   obs_property_set_long_description(address, obs_module_text("Address.Tip"));
   FillAddresses(address);
   FillAvatars(AddList(properties, key::kAvatar, "Avatar"), worker);
@@ -172,9 +171,8 @@ obs_properties_t *Properties(void *data) {
   obs_property_set_long_description(picture, obs_module_text("Picture.Tip"));
   AddChoice(picture, "Picture.Raw", "raw");
   AddChoice(picture, "Picture.Jpeg", "jpeg");
-  obs_property_t *file =
-      obs_properties_add_path(properties, key::kKeyFile, obs_module_text("KeyFile"), OBS_PATH_FILE,
-                              "*.key", nullptr);
+  obs_property_t *file = obs_properties_add_path(
+      properties, key::kKeyFile, obs_module_text("KeyFile"), OBS_PATH_FILE, "*.key", nullptr);
   obs_property_set_long_description(file, obs_module_text("KeyFile.Tip"));
   return properties;
 }

@@ -20,10 +20,9 @@ constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kPollNs = 5 * kMs;
 constexpr size_t kMostQueued = 16;
-constexpr size_t kPiece = 1920;              // 40 ms
-constexpr size_t kLeast = 480;               // 10 ms
-constexpr size_t kKeepUnsettled = 4800;      // 0.1 s
-constexpr int64_t kTooLateNs = 15 * kMs;     // OBS mixes what is up to 21 ms old
+constexpr size_t kPiece = 1920;           // 40 ms
+constexpr size_t kLeast = 480;            // 10 ms
+constexpr int64_t kTooLateNs = 15 * kMs;  // OBS mixes what is up to 21 ms old
 
 int64_t Now() { return static_cast<int64_t>(os_gettime_ns()); }
 
@@ -111,13 +110,13 @@ void Player::Take(const rb_frame &frame) {
 void Player::PlayVoice() {
   if (!voice_) return;
   if (!clock_.settled()) {
-    rb_voice_skip(client_, kKeepUnsettled);
+    rb_voice_skip(client_, 0);
     return;
   }
   while (rb_voice_available(client_) >= kLeast) {
     int64_t pts_ns = -1;
-    const size_t count = rb_voice_read(
-        client_, samples_.data(), std::min(kPiece, rb_voice_available(client_)), &pts_ns);
+    const size_t count = rb_voice_read(client_, samples_.data(),
+                                       std::min(kPiece, rb_voice_available(client_)), &pts_ns);
     if (count < 2 || pts_ns < 0) return;
     PlayPiece(count, pts_ns);
   }

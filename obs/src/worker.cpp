@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kWatchNs = 100'000'000;
 constexpr int64_t kPatienceNs = 5'000'000'000;
 constexpr int64_t kLateEveryNs = 60'000'000'000;
+constexpr uint64_t kManyLate = 25;  // a second of 60
 
 struct Client {  // an owned rb_client
   rb_client *raw = nullptr;
@@ -168,7 +169,7 @@ std::unique_ptr<Worker::Connection> Worker::Connect(const Settings &settings) {
   made->remote = std::make_unique<Remote>(made->client.raw, obs_source_get_name(source_));
   made->player = std::make_unique<Player>(source_, made->client.raw, made->remote.get(),
                                           settings.delay_ns(), settings.voice);
-  made->begun_ns = rb_now_ns();
+  made->begun_ns = made->late_told_ns = rb_now_ns();
   return made;
 }
 
@@ -219,17 +220,19 @@ void Worker::Watch(Connection *connection) {
     rb_client_refusal(connection->client.raw, refusal, sizeof refusal);
     if (refusal != connection->refusal) {
       connection->refusal = refusal;
-      Say(LOG_WARNING, Text("%s sends what cannot be read: %s", connection->addresses.frames.c_str(),
-                            refusal));
+      Say(LOG_WARNING,
+          Text("%s sends what cannot be read: %s", connection->addresses.frames.c_str(), refusal));
     }
   }
-  const uint64_t late = connection->player->late();
-  if (late > connection->late + 2 &&
-      connection->watched_ns - connection->late_told_ns > kLateEveryNs) {
+  if (connection->watched_ns - connection->late_told_ns > kLateEveryNs) {
+    const uint64_t late = connection->player->late();
+    if (late - connection->late > kManyLate) {
+      FACE_LOG(LOG_INFO, "'%s': %llu pieces of voice came too late; choose a smoother latency",
+               obs_source_get_name(source_),
+               static_cast<unsigned long long>(late - connection->late));
+    }
     connection->late = late;
     connection->late_told_ns = connection->watched_ns;
-    FACE_LOG(LOG_INFO, "'%s': voice came too late and has gaps; choose a smoother latency",
-             obs_source_get_name(source_));
   }
   std::string avatar;
   bool pause = false;
@@ -252,10 +255,10 @@ void Worker::Begin(Connection *connection, const rb_status &status) {
   connection->refusal.clear();
   shown_avatar_.clear();
   connection->remote->Greet();
-  Say(LOG_INFO, Text("connected to %s at %s, %ux%u at %g fps",
-                     status.server[0] != 0 ? status.server : "a daemon",
-                     connection->addresses.frames.c_str(), status.width_px, status.height_px,
-                     status.fps));
+  Say(LOG_INFO,
+      Text("connected to %s at %s, %ux%u at %g fps",
+           status.server[0] != 0 ? status.server : "a daemon", connection->addresses.frames.c_str(),
+           status.width_px, status.height_px, status.fps));
 }
 
 }  // namespace face

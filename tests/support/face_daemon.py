@@ -3,6 +3,8 @@
 What it shows and says is known to the sample; it can be stopped, restarted and made to lie.
 """
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -114,8 +116,15 @@ class FaceDaemon:
         """Return the arguments of the requests of a name so far."""
         return [body for operation, body in self.asked if operation == name]
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody subscribes to the pictures."""
+        return bool(self._publisher._frame_topics)
+
     def _run(self) -> None:
         """Thread body; the sockets are its own."""
+        with contextlib.suppress(OSError, AttributeError):  # in time on a busy machine, if it may
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_RR, os.sched_param(1))
         self._publisher.open(self._format)
         begin_ns = time.monotonic_ns()
         index = 0

@@ -20,7 +20,7 @@ def even(rig: np.ndarray, size: int) -> np.ndarray:
 
 def test_steps_of_two_frames_become_even_motion_without_delay():
     rig = np.zeros((40, 58), np.float32)
-    slow = [RIG_INDEX[n] for n in ("headYaw", "browInnerUp", "mouthPucker")]
+    slow = [RIG_INDEX[n] for n in ("headYaw", "browInnerUp", "cheekPuff")]
     rig[:, slow] = np.repeat(np.arange(20), 2)[:, None] / 20
     made = even(rig, 2)[:, slow]
     np.testing.assert_allclose(np.diff(made, axis=0)[1:], 0.5 / 20, atol=1e-6)
@@ -39,7 +39,20 @@ def test_lips_move_further_inside_a_latent_frame_about_the_same_middle():
 
 def test_a_mouth_that_does_not_move_is_left_alone():
     still = np.repeat(RIG[:1], 10, 0)
-    np.testing.assert_allclose(even(still, 2), still, atol=1e-6)
+    made = even(still, 2)
+    np.testing.assert_allclose(made, made[:1].repeat(10, 0), atol=1e-6)
+    np.testing.assert_allclose(
+        made[:, RIG_INDEX["jawOpen"]], still[:, RIG_INDEX["jawOpen"]], atol=1e-6
+    )
+
+
+def test_rounding_gets_its_size_back_and_a_closed_mouth_stays_closed():
+    rig = np.zeros((10, 58), np.float32)
+    np.testing.assert_array_equal(even(rig, 2), rig)
+    rig[4:, RIG_INDEX["mouthPucker"]] = 0.2
+    made = even(rig, 2)[:, RIG_INDEX["mouthPucker"]]
+    assert made[-1] > 1.5 * 0.2
+    assert np.all(np.diff(made) >= 0)
 
 
 def test_any_chunking_gives_equal_bits():
@@ -62,4 +75,5 @@ def test_weights_stay_between_0_and_1():
 
 
 def test_first_frame_keeps_its_pose():
-    np.testing.assert_allclose(even(RIG, 2)[0, STEADIED], RIG[0, STEADIED], atol=1e-6)
+    pose = slice(0, 6)
+    np.testing.assert_allclose(even(RIG, 2)[0, pose], RIG[0, pose], atol=1e-6)

@@ -199,12 +199,15 @@ class Desk:
         def report(done: float, text: str) -> None:
             _say(talk, {"id": number, "progress": round(done, 3), "text": text})
 
+        def answer() -> None:
+            reply = self._run(name, body, report, uploads)
+            if name == "page.hello" and reply["ok"]:
+                reply["body"] = {**reply["body"], "guest": guest}
+            _say(talk, {"id": number, **reply})
+
         def run() -> None:
             try:
-                reply = self._run(name, body, report, uploads)
-                if name == "page.hello" and reply["ok"]:
-                    reply["body"] = {**reply["body"], "guest": guest}
-                _say(talk, {"id": number, **reply})
+                answer()
             finally:
                 room.release()
 
@@ -212,7 +215,7 @@ class Desk:
         if name == "upload.begin":
             _say(talk, {"id": number, **_begin_upload(uploads, body)})
         elif operation is not None and not operation.slow:
-            _say(talk, {"id": number, **self._run(name, body, report, uploads)})
+            answer()
         elif room.acquire(blocking=False):
             threading.Thread(target=run, name=f"page-{name}", daemon=True).start()
         else:

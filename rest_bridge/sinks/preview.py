@@ -51,8 +51,9 @@ _MAX_WISH_BYTES: Final = 1024
 _MAX_INCOMING_BYTES: Final = 192 * 1024
 """A piece of a file that a control page sends."""
 _ANY_ADDRESS: Final = "0.0.0.0"
-_OPEN_TIMEOUT_S: Final = 1.0
-"""Browsers open connections ahead of need and say nothing; closing must not wait for them."""
+_OPEN_TIMEOUT_S: Final = 5.0
+"""What a busy computer may need to answer; the end does not wait for connections that say nothing,
+which browsers open ahead of need."""
 _GOODBYE_S: Final = 0.5
 _STATS_INTERVAL_NS: Final = 1_000_000_000
 _PAGE: Final = Path(__file__).with_name("preview_page")
@@ -271,7 +272,7 @@ class PreviewServer:
         for viewer in viewers:  # before the shutdown, which waits for stalled pages
             viewer.join(max(0.0, deadline - time.monotonic()))
         server[0].shutdown()
-        server[1].join(2.0)
+        server[1].join(1.0)
 
     def _all_viewers(self) -> list[Viewer]:
         with self._lock:

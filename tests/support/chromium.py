@@ -59,6 +59,7 @@ class Chromium:
             stderr=subprocess.DEVNULL,
             # A stand-in for a driver is for our processes, not for the browser's sandbox.
             env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
+            start_new_session=True,  # a share of the processor of its own, as on a desktop
         )
         self._port = self._read_port()
         self._pages: list[Page] = []
@@ -90,7 +91,7 @@ class Chromium:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self._port}/json/new?about:blank", method="PUT"
         )
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             target = json.load(reply)
         page = Page(target["webSocketDebuggerUrl"])
         self._pages.append(page)
@@ -116,7 +117,7 @@ class Chromium:
 
     def _read_port(self) -> int:
         path = Path(self._folder.name) / "DevToolsActivePort"
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 60.0
         while time.monotonic() < deadline and self.process.poll() is None:
             lines = path.read_text().splitlines() if path.exists() else []
             if len(lines) >= 2:
@@ -141,7 +142,7 @@ class Page:
         number = next(self._ids)
         self._connection.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
-            message = json.loads(self._connection.recv(timeout=20))
+            message = json.loads(self._connection.recv(timeout=60))
             self._note_problem(message)
             if message.get("id") == number:
                 assert "error" not in message, message

@@ -33,7 +33,7 @@ function voiceIn(context, closers) {
   let source = "mic";
   let listing = null;
 
-  const mark = h("b");
+  const mark = h("b", { hidden: true });
   const meter = h("div.meter", { role: "meter", "aria-label": t("start.level"), "aria-valuemin": -60, "aria-valuemax": 0 }, h("i"), mark);
   on(closers, stage, "level", () => {
     const decibel = Math.max(-60, Math.min(0, stage.decibel));
@@ -156,14 +156,14 @@ function outputs(context, closers) {
   };
   const background = select([["#202428", t("background.dark")], ["blur", t("background.blur")], ["#00b140", t("background.green")], ["#ffffff", t("background.white")]], "#202428", () => {});
   background.setAttribute("aria-label", t("background.title"));
-  list.append(
+  list.append(...[
     row("camera", null, { options: () => ({ background: background.value }), extra: h("span.inline", t("live.behind"), " ", background) }),
     row("obs", copyable(sourceLink(context), t("where.copyObs")), { fixed: true, extra: h("span.inline", t("live.withVoice"), " ", copyable(sourceLink(context, true), t("where.copyObs"))) }),
     row("recording", null, { extra: time }),
-    row("zeromq", copyable(endpoints.frames ?? ""), { fixed: true }),
+    endpoints.enabled === false ? null : row("zeromq", copyable(endpoints.frames ?? ""), { fixed: true }),
     row("vmc", copyable("127.0.0.1:39539")),
     row("live_link", copyable("127.0.0.1:11111")),
-    row("vtube_studio", null));
+    row("vtube_studio", null)].filter(Boolean));
   on(closers, document, "status", ({ detail }) => {
     for (const output of detail.outputs) {
       const known = rows[output.output];
@@ -186,7 +186,7 @@ function health(context, closers) {
   on(closers, document, "status", ({ detail: status }) => {
     plot.add(status.stages);
     const says = {
-      fps: status.fps.toFixed(1), latency: t("live.ms", { p50: status.latency_p50_ms.toFixed(0), p95: status.latency_p95_ms.toFixed(0) }),
+      fps: status.fps.toFixed(1), latency: !status.latency_p50_ms ? "–" : t("live.ms", { p50: status.latency_p50_ms.toFixed(0), p95: status.latency_p95_ms.toFixed(0) }),
       repeated: `${status.repeated} / ${status.presented}`, dropped: `${(status.dropped_samples / 48000).toFixed(1)} s`,
       tier: t(`tier.${status.tier}`), provider: context.hello.provider || "–",
     };

@@ -237,7 +237,8 @@ class Obs:
     ) -> subprocess.Popen[bytes]:
         with (self.folder / log).open("wb") as file:
             process = subprocess.Popen(
-                [*_PRIORITY, *command], stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                [*_PRIORITY, *command],
+                stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 env=self.environment, pass_fds=pass_fds, cwd=self.folder,
             )  # fmt: skip
         self._processes.append(process)

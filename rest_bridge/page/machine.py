@@ -5,6 +5,7 @@ processes of their own where they would disturb the stream (measuring, OBS).
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -87,6 +88,7 @@ class MachineDesk:
             "calibrate.set": self._set_offset,
             "obs.status": self._obs_status,
             "obs.setup": self._obs_setup,
+            "obs.undo": self._obs_undo,
             "hotkeys.list": lambda _a, _p, _u: self._hotkeys.facts(),
             "hotkeys.set": lambda a, _p, _u: self._hotkeys.set(a.value("hotkeys")),
             "share.status": lambda _a, _p, _u: dict(self._sharing.facts()),
@@ -196,15 +198,22 @@ class MachineDesk:
         """Let `rest-bridge obs setup` make the source and set the delay of a microphone."""
         if not has_obs_command():
             raise SinkError("This rest_bridge cannot set up OBS by itself; copy the address.")
-        words = ["obs", "setup", "--json"]
+        words = ["obs", "setup", "--json", "--page", str(self._studio.page().url)]
         if a.has("microphone") and a.text("microphone", ""):
+            latency_ms = round(a.number("latency_ms", 0))
             words += ["--microphone", a.text("microphone")]
-        if a.has("password") and a.text("password", ""):
-            words += ["--password", a.text("password")]
-        found = _ask_ourselves(words, _OBS_S)
-        if not found.get("ok", True):
-            raise SinkError(str(found.get("problem") or found.get("error") or "OBS refused."))
-        return found
+            words += ["--latency-ms", str(latency_ms)] if latency_ms else []
+        return _ask_ourselves(words, _OBS_S, _password(a))
+
+    def _obs_undo(self, a: Arguments, _progress: Progress, _uploads: Uploads) -> dict[str, Any]:
+        """Leave OBS as it was."""
+        return _ask_ourselves(["obs", "undo", "--json"], _OBS_S, _password(a))
+
+
+def _password(a: Arguments) -> dict[str, str]:
+    """Return the password as an environment variable: command lines can be read by others."""
+    given = a.text("password", "")
+    return {"REST_BRIDGE_OBS_PASSWORD": given} if given else {}
 
 
 def has_obs_command() -> bool:
@@ -212,7 +221,9 @@ def has_obs_command() -> bool:
     return (Path(__file__).resolve().parents[1] / "commands" / "obs.py").is_file()
 
 
-def _ask_ourselves(words: list[str], timeout_s: float) -> dict[str, Any]:
+def _ask_ourselves(
+    words: list[str], timeout_s: float, more: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Run one of our own commands and return the JSON that it prints.
 
     Raises:
@@ -221,7 +232,12 @@ def _ask_ourselves(words: list[str], timeout_s: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "rest_bridge", *words]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env={**os.environ, **(more or {})},
         )
     except subprocess.TimeoutExpired:
         raise SinkError("It took too long and was stopped; try again.") from None

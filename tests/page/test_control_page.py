@@ -346,7 +346,8 @@ def test_everything_is_reached_and_named_without_a_mouse(page: Page, daemon: Pag
         time.sleep(0.3)
         nameless = page.evaluate(
             "[...document.querySelectorAll('button,select,input:not([type=file]),a,[role=slider]')]"
-            ".filter((n) => n.offsetParent && !(n.innerText?.trim() || n.getAttribute('aria-label') ||"
+            ".filter((n) => n.offsetParent &&"
+            " !(n.innerText?.trim() || n.getAttribute('aria-label') ||"
             " n.labels?.length || n.placeholder)).map((n) => n.outerHTML.slice(0, 120))"
         )
         assert nameless == []

@@ -26,6 +26,7 @@ class PageDaemon:
             "preview.token": TOKEN,
             "endpoints.enabled": "false",
             "output.size": 256,
+            "generator.tier": "sparse",
         }
         words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
         with self.log.open("w") as log:

@@ -50,14 +50,21 @@ export function show(panel, context) {
   const password = h("input", { type: "password", autocomplete: "off" });
   const microphone = h("input", { type: "text", placeholder: "Mic/Aux" });
   const extra = h("div");
+  const said = h("div");
   obs.append(h("p", t("timing.obsText")), h("div.card", delay, h("p", t("timing.obsWhere"))), extra);
   attempt(async () => {
     if (!(await link.ask("obs.status")).automation) return;
     extra.append(h("p.quiet", t("timing.obsAuto")), h("div.grid", field(t("timing.obsMicrophone"), microphone), field(t("timing.obsPassword"), password)),
       h("p.row", h("button", { type: "button", onclick: () => attempt(async () => {
-        await link.ask("obs.setup", { microphone: microphone.value, password: password.value });
+        const latency = context.status?.latency_p50_ms ?? 0;
+        const { done } = await link.ask("obs.setup", { microphone: microphone.value, password: password.value, latency_ms: latency });
+        said.replaceChildren(...(done ?? []).map((sentence) => h("p.good", sentence)));
         toast(t("timing.obsDone"));
-      }) }, t("timing.obsSet"))));
+      }) }, t("timing.obsSet")), h("button", { type: "button", onclick: () => attempt(async () => {
+        await link.ask("obs.undo", { password: password.value });
+        said.replaceChildren();
+        toast(t("timing.obsUndone"));
+      }) }, t("timing.undo"))), said);
   });
   return () => closers.forEach((close) => close());
 }

@@ -1,16 +1,23 @@
 """What this computer has: microphones, what it plays, outputs and virtual cameras.
 
 Collects the lists of `sound.devices` and the cameras under names that can be pasted into the
-configuration, and turns them into the doctor's checks of sound. Opens no device.
+configuration, and turns them into the doctor's checks of sound. Only `check_hearing` opens a
+device: the microphone, for half a second.
 """
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
+
 from rest_bridge.doctor import Check
+from rest_bridge.errors import SourceError, SourceTimeout
 from rest_bridge.sound.devices import DeviceList, list_inputs, list_monitors, list_outputs
+from rest_bridge.sound.muted import mute_remedy
+from rest_bridge.types import VOICE_RATE_HZ, AudioSource
 
 Kind = Literal["input", "monitor", "output", "camera"]
 KEYS: Final[dict[Kind, str]] = {
@@ -21,6 +28,8 @@ KEYS: Final[dict[Kind, str]] = {
 }
 _V4L2_PATH: Final = Path("/sys/class/video4linux")
 _LOOPBACK_DRIVER: Final = "v4l2loopback"
+_LISTEN_BLOCKS: Final = 60
+_LISTEN_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,48 @@ def check_inputs() -> Check:
     return _check(
         "microphone", list_inputs(), "connect a microphone; files, push and demo need none"
     )
+
+
+def check_hearing(spec: str = "mic") -> Check:
+    """Check that the microphone delivers sound, by listening to it for half a second.
+
+    Args:
+        spec: as `audio.source`; what is no microphone is not listened to.
+    """
+    from rest_bridge.audio.source import open_source
+
+    name = "microphone's sound"
+    known = {"mic", *(device.name for device in list_inputs().devices)}
+    if spec not in known or not list_inputs().devices:
+        return Check(name, "ok", "not listened to: the voice comes from elsewhere")
+    try:
+        source = open_source(spec)
+    except SourceError as error:
+        return Check(name, "warn", str(error), "see what it says, or choose another one by name")
+    with contextlib.closing(source):
+        loudest = _loudest(source)
+    if loudest is None:
+        detail = f"{source.name} is open, but delivers no samples"
+        remedy = "plug it in again, or restart the sound server: systemctl --user restart pipewire"
+        return Check(name, "warn", detail, remedy)
+    if loudest == 0.0:
+        detail = f"{source.name} delivers nothing but zeros: it is muted, or kept from us"
+        return Check(name, "warn", detail, mute_remedy(source.name))
+    level_db = 20 * np.log10(loudest)
+    return Check(name, "ok", f"{source.name}, {level_db:.0f} dB at most in half a second")
+
+
+def _loudest(source: AudioSource) -> float | None:
+    """Return the largest sample of half a second, 0..1; None where nothing came."""
+    loudest: float | None = None
+    for _ in range(_LISTEN_BLOCKS):
+        try:
+            chunk = source.read(VOICE_RATE_HZ // 100, _LISTEN_TIMEOUT_S)
+        except SourceTimeout:
+            break
+        if not chunk.discontinuity:  # else the clock filled it, not the device
+            loudest = max(loudest or 0.0, float(np.abs(chunk.samples).max(initial=0.0)))
+    return loudest
 
 
 def check_monitors() -> Check:

@@ -4,11 +4,11 @@ import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
+from rest_bridge.audio.closing import ClosingSource
 from rest_bridge.audio.decode import AudioDecoder, is_cut_off
 from rest_bridge.audio.live import SampleFifo
 from rest_bridge.audio.resample import Resampler, make_resampler
@@ -25,7 +25,7 @@ _SLEPT_NS: Final = 2 * NS_PER_S
 _log = logging.getLogger(__name__)
 
 
-class FileSource:
+class FileSource(ClosingSource):
     """Reads an audio file of any format, rate and channel count.
 
     Opening it decodes up to the first audible sample, so that a bad file is refused at once and a
@@ -102,19 +102,6 @@ class FileSource:
         with self._lock:
             self._ended = True
             self._decoder.close()
-
-    def __enter__(self) -> Self:
-        """Return the source."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def _wait_until(self, due_ns: int, deadline_ns: int, timeout_s: float) -> None:
         in_time = due_ns <= deadline_ns

@@ -69,7 +69,7 @@ class LoopbackSource(LiveSource):
             samples = np.frombuffer(data, np.float32).reshape(-1, found.num_channels)
             lost = bool(status & pyaudiowpatch.paInputOverflow)
             mono = samples.mean(axis=1, dtype=np.float32)
-            self.feed.write(mono, time.monotonic_ns(), lost=lost)
+            self.write(mono, time.monotonic_ns(), rate_hz=found.rate_hz, lost=lost)
             return None, pyaudiowpatch.paContinue
 
         try:

@@ -40,7 +40,7 @@ class MicrophoneSource(LiveSource):
         self._sounddevice = portaudio.load(SourceError)
         self._rate_hz = VOICE_RATE_HZ
         found = self._find()
-        super().__init__(found.name, f"Microphone {found.name!r}")
+        super().__init__(found.name, f"Microphone {found.name!r}", never_silent=True)
         self._stream = DeviceStream(
             "Microphone",
             find=self._find,
@@ -101,7 +101,7 @@ class MicrophoneSource(LiveSource):
         if times.inputBufferAdcTime and 0.0 < age_s < 0.5:
             now_ns -= int(age_s * 1e9)
         mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-        self.feed.write(mono, now_ns, lost=bool(status.input_overflow))
+        self.write(mono, now_ns, rate_hz=self._rate_hz, lost=bool(status.input_overflow))
 
 
 def _attempts(device: SoundDevice) -> Iterator[tuple[int, int]]:

@@ -40,7 +40,9 @@ class PulseSource(LiveSource):
     """
 
     def __init__(self, device: str = DEFAULT_MONITOR, *, latency_s: float = 0.01) -> None:
-        super().__init__(device or "what the computer plays")
+        is_microphone = bool(device) and not device.endswith(".monitor")
+        title = f"Microphone {device!r}" if is_microphone else ""
+        super().__init__(device or "what the computer plays", title, never_silent=is_microphone)
         self._device = device
         self._latency_ms = max(1, round(latency_s * 1000))
         server = pulse.query()
@@ -122,7 +124,8 @@ class PulseSource(LiveSource):
                     _log.info("%s is back.", self.name)
                     self._lost = False
             samples = np.frombuffer(data, np.float32).reshape(-1, num_channels)
-            self.feed.write(samples.mean(axis=1, dtype=np.float32), time.monotonic_ns())
+            mono = samples.mean(axis=1, dtype=np.float32)
+            self.write(mono, time.monotonic_ns(), rate_hz=VOICE_RATE_HZ)
 
     def _follow(self, server: pulse.PulseServer) -> None:
         """Record from another monitor when the default output has changed; give up what is gone."""

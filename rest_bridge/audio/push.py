@@ -13,11 +13,11 @@ import contextlib
 import logging
 import threading
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import zmq
 
+from rest_bridge.audio.closing import ClosingSource
 from rest_bridge.audio.pcm import MAX_MESSAGE_BYTES, decode_pcm
 from rest_bridge.audio.speech_queue import MAX_QUEUED_S, PREFILL_S, SpeechQueue
 from rest_bridge.clock import NS_PER_S, Clock, MonotonicClock
@@ -37,7 +37,7 @@ _RECEIVE_HIGH_WATER_MARK: Final = 32
 _log = logging.getLogger(__name__)
 
 
-class PushSource:
+class PushSource(ClosingSource):
     """A PULL socket as a voice source: live, endless, silent where nothing was pushed.
 
     Args:
@@ -173,19 +173,6 @@ class PushSource:
         self._stop.set()
         self._thread.join()
         self._context.term()
-
-    def __enter__(self) -> Self:
-        """Return the source."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the socket."""
-        self.close()
 
     def _receive(self) -> None:
         """Thread body; the socket belongs to it from here on."""

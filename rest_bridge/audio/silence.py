@@ -1,16 +1,16 @@
 """A voice that says nothing, at the pace of the clock: what is heard where nobody speaks."""
 
 import threading
-from typing import Self
 
 import numpy as np
 
+from rest_bridge.audio.closing import ClosingSource
 from rest_bridge.clock import NS_PER_S, Clock, MonotonicClock
 from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.types import VOICE_RATE_HZ, AudioChunk
 
 
-class SilenceSource:
+class SilenceSource(ClosingSource):
     """Endless silence; live."""
 
     name = "silence"
@@ -55,11 +55,3 @@ class SilenceSource:
     def close(self) -> None:
         """End it; idempotent."""
         self._stop.set()
-
-    def __enter__(self) -> Self:
-        """Return the source."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it."""
-        self.close()

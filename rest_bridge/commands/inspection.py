@@ -20,7 +20,15 @@ from rest_bridge.commands.options import (
     configure,
 )
 from rest_bridge.config import Config
-from rest_bridge.devices import KEYS, Kind, check_inputs, check_monitors, check_outputs, list_all
+from rest_bridge.devices import (
+    KEYS,
+    Kind,
+    check_hearing,
+    check_inputs,
+    check_monitors,
+    check_outputs,
+    list_all,
+)
 from rest_bridge.doctor import Check, examine
 from rest_bridge.errors import ConfigError
 
@@ -75,7 +83,13 @@ def doctor(
             Check("configuration", "fail", str(error), "correct it; `rest-bridge config validate`")
         )
     with progress("checking", quiet=json):
-        checks += examine(chosen, (check_inputs, check_monitors, check_outputs))
+        sound = (
+            check_inputs,
+            lambda: check_hearing(chosen.audio.source),
+            check_monitors,
+            check_outputs,
+        )
+        checks += examine(chosen, sound)
     failed = any(check.status == "fail" for check in checks)
     if json:
         print_json({"ok": not failed, "checks": [check.as_dict() for check in checks]})

@@ -24,6 +24,18 @@ from rest_bridge.generator.fields import (
     to_local,
 )
 from rest_bridge.generator.lids import Lids, LidState
+from rest_bridge.generator.textures import (
+    Texture,
+    evened,
+    mixed,
+    over,
+    person_of,
+    plate_of,
+    put,
+    read_through,
+    scaled,
+    unpremultiplied,
+)
 from rest_bridge.trace import span
 from rest_bridge.types import Array, ByteArray
 
@@ -46,20 +58,6 @@ _DIM: Final = 0.45
 _LIT: Final = 0.3
 """Light on the tongue behind nearly closed lips, and the opening at which all of it is there."""
 _BORDER_CELLS: Final = 5
-_EVEN: Final = 0.08
-
-
-@dataclass(frozen=True, slots=True)
-class _Texture:
-    """A premultiplied picture over a canvas box, at the resolution that suits the output."""
-
-    pixels: ByteArray
-    box: Array
-
-    def read(self, points: Array) -> ByteArray:
-        """Sample at canvas points [H, W, 2] -> uint8 [H, W, 4]."""
-        height, width = self.pixels.shape[:2]
-        return read_cells(self.pixels, cells_of(points, self.box, height, width))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class _Eye:
 
     lids: Lids
     window: Array
-    shut: _Texture
+    shut: Texture
     switch: tuple[float, float]
     places: Array
     to_cells: Array
@@ -115,17 +113,17 @@ class Compositor:
         # picture keeps the sharpness of a resting one.
         scale = 2 if native >= 1.2 * size_px and size_px <= 768 else 1
         pixels_per_unit = scale * size_px
-        self._portrait = _scaled(_person(avatar), FULL_BOX, pixels_per_unit)
+        self._portrait = scaled(person_of(avatar), FULL_BOX, pixels_per_unit)
         if scale == 2:
-            self._portrait = _even(self._portrait)
+            self._portrait = evened(self._portrait)
         self._plate: ByteArray | None = None
         if avatar.backdrop.stands_still:
-            self._plate = _plate(avatar, size_px)
-        self._teeth = _scaled(avatar.mouth.teeth, avatar.mouth.inside_box, pixels_per_unit)
-        self._own: _Texture | None = None
+            self._plate = plate_of(avatar, size_px)
+        self._teeth = scaled(avatar.mouth.teeth, avatar.mouth.inside_box, pixels_per_unit)
+        self._own: Texture | None = None
         if avatar.mouth.own[..., 3].any():
-            self._own = _scaled(avatar.mouth.own, avatar.mouth.inside_box, pixels_per_unit)
-        self._tongue = _scaled(avatar.mouth.tongue, avatar.mouth.inside_box, pixels_per_unit)
+            self._own = scaled(avatar.mouth.own, avatar.mouth.inside_box, pixels_per_unit)
+        self._tongue = scaled(avatar.mouth.tongue, avatar.mouth.inside_box, pixels_per_unit)
         # ARKit's left is the person's, which is the picture's right.
         self._eyes = [
             self._eye(avatar.left_eye, "Right", pixels_per_unit),
@@ -216,8 +214,8 @@ class Compositor:
             self._draw_mouth(frame, motion)
         with span("alpha"):
             if self._plate is not None:
-                return _over(frame, self._plate)
-            return frame if self._solid else _unpremultiplied(frame)
+                return over(frame, self._plate)
+            return frame if self._solid else unpremultiplied(frame)
 
     def _beside_parts(self, correction: Array, back: Array) -> Array:
         """Keep a correction off lips, lids and the picture's border.
@@ -248,7 +246,7 @@ class Compositor:
         return _Eye(
             lids,
             _window(*lids.shape),
-            _scaled(layer.shut, layer.box, pixels),
+            scaled(layer.shut, layer.box, pixels),
             switch,
             grid_points(lids.box, *lids.shape),
             to_cells,
@@ -294,16 +292,16 @@ class Compositor:
         share = min(max((state.closed - begin) / (end - begin), 0.0), 1.0)
         lid = shut = None
         if share < 1:
-            lid = _read(self._portrait, eye.places + state.open_lid, cells)
+            lid = read_through(self._portrait, eye.places + state.open_lid, cells)
         if share > 0:
-            shut = _read(eye.shut, eye.places + state.shut_lid, cells)
+            shut = read_through(eye.shut, eye.places + state.shut_lid, cells)
         if lid is None or shut is None:
             skin = shut if lid is None else lid
         else:
             skin = np.asarray(cv2.addWeighted(lid, 1 - share, shut, share, 0), np.uint8)
-        ball = _read(self._portrait, eye.places + state.ball, cells)
+        ball = read_through(self._portrait, eye.places + state.ball, cells)
         inside = _coverage(shape[..., 0] - self._half_edge, self._size)
-        _put(frame, rectangle, _mixed(ball, skin, inside), cv2.extractChannel(shape, 1))
+        put(frame, rectangle, mixed(ball, skin, inside), cv2.extractChannel(shape, 1))
 
     def _draw_mouth(self, frame: ByteArray, motion: Motion) -> None:
         mouth, expression = self._mouth, motion.expression
@@ -328,7 +326,7 @@ class Compositor:
         if mouth.shaded and expression.opening > 0:
             self._part_lips(sheets, below_upper, above_lower, expression)
         upper, lower = (read_cells(self._portrait.pixels, sheet) for sheet in sheets)
-        lips = _mixed(lower, upper, _coverage((below_upper - above_lower) / 2, self._size))
+        lips = mixed(lower, upper, _coverage((below_upper - above_lower) / 2, self._size))
         inside = np.minimum(below_upper, above_lower) * level - self._half_edge
         inside = _coverage(inside, self._size)
         rows, columns = np.nonzero(inside.any(1))[0], np.nonzero(inside.any(0))[0]
@@ -336,8 +334,8 @@ class Compositor:
             part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
             hollow = self._inside(places[part], below_upper[part], above_lower[part], expression)
             hollow = np.rint(hollow).clip(0, 255).astype(np.uint8)
-            lips[part] = _mixed(hollow, lips[part], inside[part])
-        _put(frame, rectangle, lips, window)
+            lips[part] = mixed(hollow, lips[part], inside[part])
+        put(frame, rectangle, lips, window)
 
     def _level(self, expression: Expression) -> Array:
         """Return float32 [S], how level the opening's edges run: distances to steep ones shrink."""
@@ -390,16 +388,6 @@ class Compositor:
         return hollow
 
 
-def _read(texture: _Texture, sources: Array, cells: Array) -> ByteArray:
-    """Read a picture at the canvas points that a small field [H, W, 2] has at cells.
-
-    A linear function read between cells is exact, so the field holds places, not displacements.
-    """
-    height, width = texture.pixels.shape[:2]
-    pixels = read_cells(cells_of(sources, texture.box, height, width), cells)
-    return read_cells(texture.pixels, pixels)
-
-
 def _mixed_fields(one: Any, other: Any, share: float) -> dict[str, Any]:
     names = [field.name for field in fields(one)]
     return {name: _mix(getattr(one, name), getattr(other, name), share) for name in names}
@@ -410,17 +398,6 @@ def _mix(one: Any, other: Any, share: float) -> Any:
     if isinstance(one, float):
         return one + (other - one) * share
     return cv2.addWeighted(one, 1 - share, other, share, 0).reshape(one.shape)
-
-
-def _mixed(upper: ByteArray, lower: ByteArray, share: Array) -> ByteArray:
-    """Lay a picture over another: float32 [H, W] of the upper one, the rest of the lower one."""
-    share = np.ascontiguousarray(share, np.float32)
-    return np.asarray(cv2.blendLinear(upper, lower, share, 1 - share), np.uint8)
-
-
-def _put(frame: ByteArray, rectangle: tuple[slice, slice], layer: ByteArray, window: Array) -> None:
-    """Put a layer over part of the frame, faded out by a window float32 [H, W]."""
-    frame[rectangle] = _mixed(layer, np.ascontiguousarray(frame[rectangle]), window)
 
 
 def _covered_by(box: Array, places: Array) -> Array:
@@ -445,76 +422,3 @@ def _window(height: int, width: int) -> Array:
     columns = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
     distance = np.minimum(rows, columns).astype(np.float32)
     return smoothstep(0.0, 1.0, distance / _BORDER_CELLS)
-
-
-def _scaled(picture: ByteArray, box: Array, pixels_per_unit: int) -> _Texture:
-    """Premultiply and scale a picture so that one canvas unit has `pixels_per_unit` pixels."""
-    width = max(2, round(float(box[2] - box[0]) * pixels_per_unit))
-    height = max(2, round(float(box[3] - box[1]) * pixels_per_unit))
-    pixels = picture.astype(np.float32)
-    pixels[..., :3] *= pixels[..., 3:] / 255
-    shrinking = width < picture.shape[1]
-    mode = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
-    if (height, width) != picture.shape[:2]:
-        pixels = cv2.resize(pixels, (width, height), interpolation=mode)
-    pixels = np.clip(pixels, 0, 255)
-    pixels[..., :3] = np.minimum(pixels[..., :3], pixels[..., 3:])
-    return _Texture(np.rint(pixels).astype(np.uint8), box)
-
-
-def _person(avatar: Avatar) -> ByteArray:
-    """Return what moves, uint8 [N, N, 4], straight alpha: the portrait or the person in it."""
-    if not avatar.backdrop.stands_still:
-        return avatar.picture
-    person = avatar.picture.copy()
-    person[..., 3] = avatar.backdrop.cutout[..., 3]
-    soft = (person[..., 3] > 0) & (person[..., 3] < 255)
-    person[soft] = avatar.backdrop.cutout[soft]
-    return person
-
-
-def _plate(avatar: Avatar, size_px: int) -> ByteArray:
-    """Return the background at the output's size, uint8 [S, S, 4], opaque."""
-    painted = avatar.backdrop.plate
-    whole = np.where(painted[..., 3:] > 0, painted, avatar.picture)
-    native = len(whole)
-    if native == size_px:
-        return np.ascontiguousarray(whole)
-    # Twice through the same steps as a frame at rest, so that both have the same sharpness.
-    scale = 2 if native >= 1.2 * size_px and size_px <= 768 else 1
-    plate = _scaled(whole, FULL_BOX, scale * size_px).pixels
-    return np.asarray(cv2.resize(plate, (size_px,) * 2, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _over(frame: ByteArray, plate: ByteArray) -> ByteArray:
-    """Lay a premultiplied frame over the background."""
-    share = 255 - frame[..., 3]
-    rows, columns = np.nonzero(share.any(1))[0], np.nonzero(share.any(0))[0]
-    if len(rows) == 0:
-        return frame
-    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    shares = cv2.merge([share[part]] * 4)
-    frame[part] = cv2.add(frame[part], cv2.multiply(plate[part], shares, scale=1 / 255))
-    return frame
-
-
-def _even(texture: _Texture) -> _Texture:
-    """Soften a texture of twice the output's size by as little as makes its mean sharpness right.
-
-    Read between four of its pixels it is their mean, read on one it is that pixel: without this,
-    eyes in motion had 1.2 times the gradients of the portrait at rest.
-    """
-    kernel = np.array([_EVEN, 1 - 2 * _EVEN, _EVEN], np.float32)
-    pixels = cv2.sepFilter2D(texture.pixels, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
-    return _Texture(np.asarray(pixels, np.uint8), texture.box)
-
-
-def _unpremultiplied(frame: ByteArray) -> ByteArray:
-    partial = cv2.inRange(cv2.extractChannel(frame, 3), 1, 254)  # type: ignore[call-overload]
-    where = np.flatnonzero(partial)
-    if len(where):
-        pixels = frame.reshape(-1, 4)
-        colour = pixels[where].astype(np.float32)
-        colour[:, :3] = np.minimum(colour[:, :3] * 255 / colour[:, 3:], 255)
-        pixels[where] = np.rint(colour).astype(np.uint8)
-    return frame

@@ -4,11 +4,13 @@ Three parts, calm, busy, calm again; in the busy one, processes that only comput
 For each second: frames, pictures of their own, latency, tier. It judges nothing.
 """
 
+import contextlib
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -18,6 +20,7 @@ import numpy as np
 from rest_bridge.audio.file import FileSource
 from rest_bridge.config import Config
 from rest_bridge.daemon import Daemon
+from rest_bridge.errors import ConfigError
 from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
 from rest_bridge.loader import Loader
 from rest_bridge.tiers import TIER_NAMES
@@ -28,13 +31,16 @@ BUSY_S: Final = 8.0
 AFTER_S: Final = 13.0
 """Long enough to come back tier by tier."""
 _MOST_LOADING_S: Final = 60.0
+MOST_PER_CORE: Final = 2
+_LONGEST_BUSY_S: Final = 60.0
 _GAME: Final = """
-import sys, time
+import os, sys, time
+parent = os.getppid()
 end, number = time.monotonic() + float(sys.argv[1]), 1.0
-while time.monotonic() < end:
+while time.monotonic() < end and os.getppid() == parent:
     for _ in range(10000): number = number * 1.0000001 % 7.0
 """
-"""Takes a core, as a game does; ends by itself, should nobody be left to end it."""
+"""Takes a core, as a game does; ends with its time, and at once when nobody is left to end it."""
 
 Progress = Callable[[float, str], None]
 
@@ -112,8 +118,10 @@ def measure_beside(
         What came of it, second by second.
 
     Raises:
+        ConfigError: more processes, or longer, than a computer can bear.
         RestBridgeError: the face, the model or the voice cannot be used.
     """
+    _check(num_processes, busy_s)
     report = progress or (lambda _done, _text: None)
     seen, stop, loader = _Seen(), threading.Event(), Loader(config)
     graph = Graph(
@@ -134,17 +142,10 @@ def measure_beside(
         report(0.1, "calm")
         if stop.wait(CALM_S):
             return
-        others = [
-            subprocess.Popen([sys.executable, "-c", _GAME, str(busy_s)])
-            for _ in range(num_processes)
-        ]
-        marks.append(time.monotonic_ns())
         report(0.3, f"{num_processes} others compute")
-        stop.wait(busy_s)
-        for other in others:
-            other.kill()
-        for other in others:
-            other.wait()
+        with _others(num_processes, busy_s):
+            marks.append(time.monotonic_ns())
+            stop.wait(busy_s)
         marks.append(time.monotonic_ns())
         report(0.6, "calm again")
         stop.wait(AFTER_S)
@@ -159,6 +160,30 @@ def measure_beside(
         conductor.join()
     report(1.0, "done")
     return summarise(seen.frames, marks)
+
+
+def _check(num_processes: int, busy_s: float) -> None:
+    most = MOST_PER_CORE * (os.cpu_count() or 1)
+    if not 1 <= num_processes <= most or not 0 < busy_s <= _LONGEST_BUSY_S:
+        raise ConfigError(
+            f"{num_processes} processes for {busy_s:.0f} s are not possible; choose 1 to {most} "
+            f"(twice as many as there are cores) for at most {_LONGEST_BUSY_S:.0f} s."
+        )
+
+
+@contextlib.contextmanager
+def _others(num_processes: int, busy_s: float) -> Generator[None]:
+    """Let processes compute inside the context; none is left behind, whatever happens in it."""
+    others: list[subprocess.Popen[bytes]] = []
+    try:
+        while len(others) < num_processes:  # each is ended even though the next cannot be started
+            others.append(subprocess.Popen([sys.executable, "-c", _GAME, str(busy_s)]))
+        yield
+    finally:
+        for other in others:
+            other.kill()
+        for other in others:
+            other.wait()
 
 
 def summarise(frames: list[tuple[int, Frame]], busy_ns: list[int]) -> list[Second]:

@@ -252,6 +252,8 @@ def stalled_age_ms(width: int = 512, height: int = 512) -> float:
         for index in range(int((2 + _STALL_S + 5) * _FPS)):
             publisher.send(make_frame(index, rgba))
             if index == 2 * _FPS:
+                # Not while it shows this one: what it has in hand it would show on waking.
+                time.sleep(0.5 / _FPS)
                 os.kill(process.pid, signal.SIGSTOP)
             if index == int((2 + _STALL_S) * _FPS):
                 while ours.poll():

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import zmq
 
+from rest_bridge.clock import NS_PER_S
 from rest_bridge.endpoint import Keys
 from rest_bridge.errors import SinkError, WireError
 from rest_bridge.handoff import Latest
@@ -42,8 +43,10 @@ from rest_bridge.sinks.wire import MAX_HEADER_BYTES, PREFIX_BYTES, decode, encod
 _QUEUE_MESSAGES: Final = 500
 """Voice, rig and events that wait for the reader: 20 s."""
 _OLD_NS: Final = 80_000_000
-_PATIENCE: Final = 8
-_PATIENCE_MS: Final = 5
+_GAP_NS: Final = 250_000_000
+"""Without a frame for so long, this process slept, or the network: what comes first is the past."""
+_CATCH_UP_NS: Final = 300_000_000
+"""For so long after a gap old frames are held back; a live stream has a new one every 40 ms."""
 _MOST_AT_ONCE: Final = 64
 _WAKE_ADDRESS: Final = "inproc://stop"
 
@@ -99,7 +102,10 @@ class BridgeClient:
         if control:
             self._control.connect(control)
         self._request_ids = itertools.count(1)
-        self._frame: Latest[FrameMessage] = Latest()
+        self._frame: Latest[tuple[FrameMessage, int]] = Latest()  # and when it was put there
+        self._held: FrameMessage | None = None  # the receive thread's, as the next two
+        self._heard_ns = 0
+        self._caught_up_ns = 0
         self._voice: queue.Queue[VoiceMessage] = queue.Queue(_QUEUE_MESSAGES)
         self._rig: queue.Queue[RigMessage] = queue.Queue(_QUEUE_MESSAGES)
         self._events: queue.Queue[EventMessage] = queue.Queue(_QUEUE_MESSAGES)
@@ -133,8 +139,21 @@ class BridgeClient:
         self.close()
 
     def frame(self, timeout_s: float = 1.0) -> FrameMessage | None:
-        """Return the newest frame not yet seen, or None if none came in time."""
-        return self._frame.get(timeout_s)
+        """Return the newest frame not yet seen, or None if none came in time.
+
+        After a sleep of the program (or of the network) old frames are passed over where newer ones
+        are on their way; for at most 0.3 s, and no longer than the timeout.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        found = self._frame.get(timeout_s)
+        if found is None:
+            return None
+        frame, put_ns = found
+        if time.monotonic_ns() - put_ns > _GAP_NS:  # it lay there while this program slept
+            left_s = min(deadline_s - time.monotonic(), _CATCH_UP_NS / NS_PER_S)
+            newer = self._frame.get(max(0.0, left_s))
+            return frame if newer is None else newer[0]
+        return frame
 
     def voice(self, timeout_s: float = 1.0) -> VoiceMessage | None:
         """Return the next piece of voice, or None; none is skipped while you keep up."""
@@ -266,42 +285,58 @@ class BridgeClient:
         poller = zmq.Poller()
         for socket in (*sockets, wake):
             poller.register(socket, zmq.POLLIN)
-        while wake not in (ready := dict(poller.poll())):
+        while wake not in (ready := dict(poller.poll(self._patience_ms()))):
             for socket in ready:
                 self._drain(socket)
+            if self._held is not None and time.monotonic_ns() >= self._caught_up_ns:
+                self._show(self._held)  # nothing newer came: this is how the stream is
         for socket in (*sockets, wake):
             socket.close(0)
 
-    def _drain(self, socket: "zmq.Socket[bytes]") -> None:
-        """Take all that is there.
+    def _patience_ms(self) -> int | None:
+        """Return how long to wait for something newer than what is held; None for ever."""
+        if self._held is None:
+            return None
+        return max(0, -(-(self._caught_up_ns - time.monotonic_ns()) // 1_000_000))
 
-        Where the newest frame is old, more are on their way: this process slept while ZeroMQ and
-        the kernel kept frames for it. They are waited for, so that nobody is shown the past.
-        """
-        frames: list[FrameMessage] = []
-        patience = _PATIENCE
+    def _drain(self, socket: "zmq.Socket[bytes]") -> None:
+        """Take all that is there; of several frames the newest one is enough."""
+        newest: FrameMessage | None = None
         for _ in range(_MOST_AT_ONCE):
             try:
-                data = socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                if not frames or patience == 0 or not self._is_old(frames[-1]):
-                    break
-                patience -= 1
-                socket.poll(_PATIENCE_MS)
-                continue
-            try:
-                message = decode(data)
+                message = decode(socket.recv(zmq.NOBLOCK))
                 if isinstance(message, FrameMessage):
                     self._count(message)
-                    frames.append(message)
+                    newest = message
                 else:
                     self._sort(message)
+            except zmq.Again:
+                break
             except WireError as error:
                 self.num_refused += 1
                 if self.num_refused == 1:
                     _log.warning("%s", error)
-        if frames:
-            self._frame.put(frames[-1])
+        if newest is not None:
+            self._offer(newest)
+
+    def _offer(self, frame: FrameMessage) -> None:
+        """Show a frame, or hold it back.
+
+        Where this process slept, ZeroMQ and the kernel kept frames for it, and newer ones are on
+        their way behind them: nobody is shown the past.
+        """
+        now_ns = time.monotonic_ns()
+        if now_ns - self._heard_ns > _GAP_NS:
+            self._caught_up_ns = now_ns + _CATCH_UP_NS
+        self._heard_ns = now_ns
+        if self._is_old(frame) and now_ns < self._caught_up_ns:
+            self._held = frame
+        else:
+            self._show(frame)
+
+    def _show(self, frame: FrameMessage) -> None:
+        self._held = None
+        self._frame.put((frame, time.monotonic_ns()))
 
     def _is_old(self, frame: FrameMessage) -> bool:
         """Say whether a frame was long on its way; the quickest one so far sets the clocks."""

@@ -28,7 +28,8 @@ def test_every_format_has_its_cost() -> None:
 
 @pytest.mark.slow
 def test_a_subscriber_that_slept_sees_a_fresh_frame() -> None:
-    assert stalled_age_ms(64, 48) < 1000  # 2000 and more without the clients' patience
+    # 1,700 now and then where clients show what was kept for them; 1 or 2 on a quiet machine.
+    assert stalled_age_ms(64, 48) < 100
 
 
 def test_an_unknown_bench_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ constexpr int64_t kSilenceNs = 3'000'000'000;
 constexpr int kSpeechHighWaterMark = 8;
 constexpr size_t kMostAtOnce = 64;
 constexpr int64_t kOldNs = 80'000'000;
-constexpr int kPatience = 8;  // times that many milliseconds
-constexpr long kPatienceMs = 5;
+constexpr int64_t kGapNs = 250'000'000;      // without a frame: this process slept, or the network
+constexpr int64_t kCatchUpNs = 300'000'000;  // for so long after it old frames are held back
 constexpr long kCancelMs = 50;
 
 Failure Error(rb_result result, std::string text) { return {result, std::move(text)}; }
@@ -128,7 +128,7 @@ void Client::Receive() {
     if (*socket) items.push_back({socket->raw(), 0, ZMQ_POLLIN, 0});
   }
   while (true) {
-    if (zmq_poll(items.data(), static_cast<int>(items.size()), -1) < 0) {
+    if (zmq_poll(items.data(), static_cast<int>(items.size()), PatienceMs()) < 0) {
       if (zmq_errno() == EINTR) continue;
       return;
     }
@@ -136,23 +136,25 @@ void Client::Receive() {
     for (size_t index = 1; index < items.size(); ++index) {
       if (items[index].revents != 0) Drain(items[index].socket);
     }
+    if (held_ && NowNs() >= caught_up_ns_) {  // nothing newer came: this is how the stream is
+      held_ = false;
+      frames.Refresh();
+    }
   }
 }
 
-// Takes all that is there. Where the newest frame is old, more are on their way (this process slept
-// while ZeroMQ and the kernel kept frames for it): they are waited for, so that nobody is shown the
-// past.
+// How long to wait for something newer than what is held; for ever where nothing is.
+long Client::PatienceMs() const {
+  if (!held_) return -1;
+  return static_cast<long>(std::max<int64_t>(0, (caught_up_ns_ - NowNs()) / 1'000'000 + 1));
+}
+
+// Takes all that is there.
 void Client::Drain(void *socket) {
   std::vector<PacketPtr> packets;
-  int patience = kPatience;
   while (packets.size() < kMostAtOnce) {
     auto packet = std::make_shared<Packet>();
-    if (zmq_msg_recv(packet->raw(), socket, ZMQ_DONTWAIT) < 0) {
-      if (packets.empty() || !IsOld(packets.back()->message) || patience-- == 0) break;
-      zmq_pollitem_t item = {socket, 0, ZMQ_POLLIN, 0};
-      zmq_poll(&item, 1, kPatienceMs);
-      continue;
-    }
+    if (zmq_msg_recv(packet->raw(), socket, ZMQ_DONTWAIT) < 0) break;
     std::string error;
     const bool several = zmq_msg_more(packet->raw()) != 0;
     if (several || !Decode(packet->view(), &packet->message, &error)) {
@@ -163,13 +165,25 @@ void Client::Drain(void *socket) {
   }
   const size_t count = packets.size();
   for (size_t index = 0; index < count; ++index) {
-    Sort(std::move(packets[index]), index + 1 == count);
+    const bool last = index + 1 == count;
+    const bool fresh = last && !IsPast(packets[index]->message);
+    Sort(std::move(packets[index]), fresh);
   }
+}
+
+// Where this process slept, ZeroMQ and the kernel kept frames for it, and newer ones are on their
+// way behind them: nobody is shown the past.
+bool Client::IsPast(const Message &message) {
+  if (message.topic != Topic::kFrame) return false;
+  const int64_t now_ns = NowNs();
+  if (now_ns - frame_heard_ns_ > kGapNs) caught_up_ns_ = now_ns + kCatchUpNs;
+  frame_heard_ns_ = now_ns;
+  held_ = IsOld(message) && now_ns < caught_up_ns_;
+  return held_;
 }
 
 // The clocks may be those of two computers: the quickest message so far says how they differ.
 bool Client::IsOld(const Message &message) {
-  if (message.topic != Topic::kFrame) return false;
   const int64_t age_ns = NowNs() - message.published_ns;
   if (message.stream != clock_stream_) {
     clock_stream_ = std::string(message.stream);
@@ -179,7 +193,7 @@ bool Client::IsOld(const Message &message) {
   return age_ns - least_age_ns_ > kOldNs;
 }
 
-void Client::Sort(PacketPtr packet, bool last) {
+void Client::Sort(PacketPtr packet, bool fresh) {
   const Message &message = packet->message;
   if (message.topic != Topic::kRequest && message.topic != Topic::kReply) NoteStream(message);
   switch (message.topic) {
@@ -195,7 +209,7 @@ void Client::Sort(PacketPtr packet, bool last) {
         status_.height_px = message.height;
         CopyName(message.tier, status_.tier);
       }
-      frames.Put(std::move(packet), last);
+      frames.Put(std::move(packet), fresh);
       return;
     }
     case Topic::kRig:

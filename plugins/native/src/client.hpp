@@ -78,8 +78,10 @@ class Client {
  private:
   void Receive();
   void Drain(void *socket);
+  bool IsPast(const Message &message);
+  long PatienceMs() const;
   bool IsOld(const Message &message);
-  void Sort(PacketPtr packet, bool last);
+  void Sort(PacketPtr packet, bool fresh);
   void NoteStream(const Message &message);
   void NoteHello(const Message &message);
   void Refuse(const char *why);
@@ -89,7 +91,8 @@ class Client {
   Socket frames_socket_, events_socket_, wake_receiver_, wake_sender_;
   std::thread thread_;
   std::string clock_stream_;  // used by the thread only, as the next one
-  int64_t least_age_ns_ = 0;
+  int64_t least_age_ns_ = 0, frame_heard_ns_ = 0, caught_up_ns_ = 0;
+  bool held_ = false;  // the newest frame is an old one that nobody was shown yet
 
   std::mutex control_mutex_;
   Socket control_socket_;

@@ -5,14 +5,44 @@
 
 namespace rb {
 
+namespace {
+
+constexpr std::chrono::milliseconds kGap(250);
+constexpr std::chrono::milliseconds kCatchUp(300);
+
+}  // namespace
+
 void History::Put(PacketPtr packet, bool fresh) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     packets_.push_back(std::move(packet));
     if (packets_.size() > capacity_) packets_.pop_front();
     fresh_ = fresh_ || fresh;
+    if (fresh) {
+      put_ = std::chrono::steady_clock::now();
+      waits_ = false;
+    }
   }
   changed_.notify_all();
+}
+
+void History::Refresh() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    fresh_ = !packets_.empty();
+    put_ = std::chrono::steady_clock::now();
+    waits_ = false;
+  }
+  changed_.notify_all();
+}
+
+// Whether what is there lay here while the program slept, so that a newer one is worth waiting for.
+bool History::Waits() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!fresh_ || now - put_ < kGap) return false;
+  if (!waits_) asked_ = now;
+  waits_ = true;
+  return now - asked_ < kCatchUp;
 }
 
 void History::Clear() {
@@ -25,6 +55,11 @@ PacketPtr History::Latest(std::chrono::milliseconds timeout) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (timeout.count() > 0) {
     changed_.wait_for(lock, timeout, [this] { return fresh_ || closed_; });
+    if (Waits()) {
+      changed_.wait_for(lock, std::min(timeout, kCatchUp), [this] { return !waits_ || closed_; });
+    }
+  } else if (Waits()) {
+    return nullptr;
   }
   if (!fresh_) return nullptr;
   fresh_ = false;

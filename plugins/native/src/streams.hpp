@@ -43,9 +43,10 @@ class History {
  public:
   explicit History(size_t capacity) : capacity_(capacity) {}
 
-  // With `fresh` false it can be had by time only: a newer one follows at once.
+  // With `fresh` false it can be had by time only, until a newer one comes or `Refresh` is called.
   void Put(PacketPtr packet, bool fresh = true);
-  void Clear();  // a new epoch or stream: what is older is void
+  void Refresh();  // the newest one may be had after all
+  void Clear();    // a new epoch or stream: what is older is void
   // The newest one if it was not fetched; waits for one if `timeout` is not zero.
   PacketPtr Latest(std::chrono::milliseconds timeout);
   // The newest one with a pts up to `media_ns`, else the oldest; null if there is none.
@@ -56,8 +57,11 @@ class History {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<PacketPtr> packets_;
+  bool Waits();
+
   size_t capacity_;
-  bool fresh_ = false;
+  std::chrono::steady_clock::time_point put_, asked_;
+  bool fresh_ = false, waits_ = false;
   bool closed_ = false;
 };
 

@@ -171,6 +171,48 @@ void AReaderThatSleptSeesTheNewestFrame(const fs::path &folder) {
   rb_client_close(client);
 }
 
+// After a pause the past is passed over where something newer comes, and shown where nothing does.
+void ThePastIsHeldBackAfterASleep(const fs::path &folder) {
+  const std::string frame_data = ReadFile(folder / "wire/frame_rgba8.bin");
+  const size_t published = frame_data.find("\xa3pub\xcf") + 5;
+  const size_t sequence = frame_data.find("\xa3seq\xcd") + 5;
+  Endpoints at;
+  Server server;
+  void *frames = server.Bind(ZMQ_XPUB, &at.frames);
+  rb_options options = at.Options();
+  options.events = "";
+  options.control = "";
+  rb_client *client = nullptr;
+  CHECK(rb_client_open(&options, &client) == RB_OK);
+  AwaitSubscriptions(frames, 1);
+  const auto made = [&](int number) {
+    std::string data = frame_data;
+    const int64_t now_ns = rb_now_ns();
+    for (size_t byte = 0; byte < 8; ++byte) {
+      data[published + byte] = static_cast<char>(now_ns >> (56 - 8 * byte) & 0xff);
+    }
+    data[sequence] = static_cast<char>(number >> 8);
+    data[sequence + 1] = static_cast<char>(number & 0xff);
+    return data;
+  };
+  rb_frame frame{};
+  Send(frames, made(1001));
+  CHECK(rb_frame_wait(client, 5000, &frame) == RB_OK && frame.sequence == 1001);
+  rb_frame_release(&frame);
+  const std::string second = made(1002), third = made(1003);
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  Send(frames, second);
+  CHECK(rb_frame_wait(client, 50, &frame) == RB_TIMEOUT);
+  Send(frames, made(1004));
+  CHECK(rb_frame_wait(client, 5000, &frame) == RB_OK && frame.sequence == 1004);
+  rb_frame_release(&frame);
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  Send(frames, third);
+  CHECK(rb_frame_wait(client, 5000, &frame) == RB_OK && frame.sequence == 1003);
+  rb_frame_release(&frame);
+  rb_client_close(client);
+}
+
 void RequestsAreAnsweredOrSaidNoTo(const fs::path &folder) {
   Endpoints at;
   Server server;
@@ -340,6 +382,7 @@ int main(int count, char **arguments) {
   const fs::path folder = arguments[1];
   StreamSurvivesGarbageAndARestart(folder);
   AReaderThatSleptSeesTheNewestFrame(folder);
+  ThePastIsHeldBackAfterASleep(folder);
   RequestsAreAnsweredOrSaidNoTo(folder);
   SpeechLeavesInPiecesAndWaitsForNobody();
   KeysOpenAndOtherKeysDoNot(folder);

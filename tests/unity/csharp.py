@@ -1,9 +1,9 @@
-"""C# as it is compiled and run here: mono's compiler, NUnit's console, the native library's build."""
+"""C# as it is compiled and run here: mono's compiler, NUnit's console, the native library."""
 
 import os
 import shutil
 import subprocess
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,12 +56,12 @@ def sources(*folders: Path) -> list[Path]:
 
 
 def compile_library(
-    out: Path, files: Sequence[Path], *, references: Sequence[Path] = (), defines: str = ""
+    out: Path, files: Sequence[Path], *, references: Sequence[Path] = ()
 ) -> Path:
     """Compile an assembly in C# 7, as Unity 2021 accepts it; a warning is an error."""
     run(
         "mcs", "-target:library", "-unsafe", "-langversion:7", "-warnaserror", f"-out:{out}",
-        *([f"-define:{defines}"] if defines else []), *(f"-r:{path}" for path in references), *files,
+        *(f"-r:{path}" for path in references), *files,
     )  # fmt: skip
     return out
 
@@ -105,7 +105,7 @@ class NUnitRun:
         assert self._result.exists(), text
         passed: list[str] = []
         failed: list[str] = []
-        for case in ElementTree.parse(self._result).getroot().iter("test-case"):
+        for case in ET.parse(self._result).getroot().iter("test-case"):
             if case.get("success") == "True":
                 passed.append(str(case.get("name")))
             elif case.get("executed") == "True":

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Builds the native library of this computer's platform and puts it where Unity finds it.
 
-    python3 build_native.py                                   into this package (Runtime/Plugins)
-    python3 build_native.py --into MyGame/Assets/RestBridge   into a project, if the package is read-only
-    python3 build_native.py --libzmq-source libzmq-4.3.5      with ZeroMQ inside, for players' computers
+    python3 build_native.py                              into this package (Runtime/Plugins)
+    python3 build_native.py --into Game/Assets/RestBridge   into a project (read-only package)
+    python3 build_native.py --libzmq-source libzmq-4.3.5    with ZeroMQ inside, for players
 
 Needs CMake 3.21, a C++17 compiler and ZeroMQ (README, "The native library"). Writes the .meta files
 with the import settings, too: each library is for its own platform only.
 """
+
+# ruff: noqa: T201  (a script for the console)
 
 import argparse
 import platform
@@ -168,12 +170,12 @@ def main() -> int:
         print(f"No recipe for {platform.system()}: build plugins/native by its README.")
         return 1
     if shutil.which("cmake") is None:
-        print("CMake was not found; install it (README, \"The native library\").")
+        print('CMake was not found; install it (README, "The native library").')
         return 1
     try:
         library = build(arguments.libzmq_source)
     except subprocess.CalledProcessError:
-        print("The build failed; its last lines above say why. ZeroMQ's headers missing? See the README.")
+        print("The build failed; the lines above say why. No ZeroMQ? See the README.")
         return 1
     path = place(library, TARGETS[platform.system()], arguments.into)
     print(f"Unity will find {path}")

@@ -3,12 +3,14 @@
 """Checks the package's .meta files, and writes those that are missing.
 
     python3 metas.py            says what is wrong, exit status 1
-    python3 metas.py --write    writes missing ones; their GUIDs come from the paths, so they are stable
+    python3 metas.py --write    writes missing ones; GUIDs come from the paths, so they are stable
 
-Every file and folder that Unity imports needs one (packages are read-only for their users, so Unity
-cannot make them there), and no two may have the same GUID. Folders that end with "~" are hidden from
-Unity; those of Samples~ are copied into projects, so their files have one, too.
+Every file and folder that Unity imports needs one (packages are read-only for their users: Unity
+cannot make them there), and no two may have the same GUID. Folders that end with "~" are hidden
+from Unity; those of Samples~ are copied into projects, so their files have one, too.
 """
+
+# ruff: noqa: T201  (a script for the console)
 
 import argparse
 import hashlib

@@ -15,6 +15,7 @@ from rest_bridge.pipeline import Pipeline
 from rest_bridge.sinks.voice_output import VoiceOutput
 from rest_bridge.sound import cable
 from rest_bridge.status import Status
+from tests.support.pipewire import running_pipewire
 from tests.support.pulse import PulseAudio, running_pulse, tone
 from tests.support.standins import StandInSink
 
@@ -173,3 +174,40 @@ def test_what_the_computer_plays_goes_on_when_nothing_plays(server: PulseAudio) 
         server.pactl("suspend-sink", "rb_speakers", "0")
         live.hears(server, "rb_speakers")
         live.assert_alive()
+
+
+def test_pipewire_in_place_of_pulseaudio_and_its_restart() -> None:
+    """Microphone, virtual cable, unplugging and a restart through PipeWire's own server."""
+    with running_pipewire() as own, Live("rb_mic", cable.WORD) as live:
+        assert "PipeWire" in (own.pactl("info") or "")
+        live.hears(own, "rb_micfeed")
+        unload(own, "source_name=rb_mic")
+        live.wait_for(lambda: any("rb_mic is gone" in text for text in live.told))
+        load_pipe_source(own, "rb_mic", "rb_micfeed")
+        live.wait_for(live.returns)
+        live.hears(own, "rb_micfeed")
+        before = len(live.returns())
+        own.kill()
+        live.wait_for(lambda: all(d.lost for d in live.daemon.snapshot().devices))
+        own.start()
+        live.wait_for(lambda: len(live.returns()) >= before + 2, 40.0)
+        live.hears(own, "rb_micfeed")
+        live.assert_alive()
+        assert cable.find() is not None
+
+
+def test_a_microphone_that_comes_back_at_another_rate(server: PulseAudio) -> None:
+    server.pactl("load-module", "module-null-sink", "sink_name=usb_feed", "rate=48000")
+    load_pipe_source(server, "usb_mic", "usb_feed")
+    with Live("usb_mic") as live:
+        live.hears(server, "usb_feed")
+        unload(server, "source_name=usb_mic")
+        unload(server, "sink_name=usb_feed")
+        live.wait_for(lambda: any("is gone" in text for text in live.told))
+        server.pactl("load-module", "module-null-sink", "sink_name=usb_feed", "rate=44100")
+        load_pipe_source(server, "usb_mic", "usb_feed")
+        live.wait_for(live.returns)
+        live.hears(server, "usb_feed")
+        live.assert_alive()
+    unload(server, "source_name=usb_mic")
+    unload(server, "sink_name=usb_feed")

@@ -77,7 +77,7 @@ class Obs:
         self.folder = folder
         self.canvas = canvas
         self.config = folder / "config" / "obs-studio"
-        (folder / "run").mkdir(mode=0o700)
+        (folder / "run").mkdir(mode=0o700, parents=True)
         self.environment = {
             **{name: value for name, value in os.environ.items() if name != "DISPLAY"},
             "HOME": str(folder),

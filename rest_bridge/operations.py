@@ -5,6 +5,7 @@ answers (plugins/PROTOCOL.md, section Control); what is done is the studio's bus
 operation may be repeated: asking for what is already so changes nothing.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -243,9 +244,12 @@ class _Live:
 
 
 def recording_path() -> Path:
-    """Return a new file in the person's folder for videos."""
+    """Return a new file in the person's folder for videos, which is made if it is not there."""
     name = datetime.now().astimezone().strftime("rest-bridge %Y-%m-%d %H.%M.%S.mp4")
-    return platformdirs.user_videos_path() / name
+    folder = platformdirs.user_videos_path()
+    with contextlib.suppress(OSError):  # the recorder says what is wrong with it
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
 
 
 def _with_arguments(

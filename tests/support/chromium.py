@@ -165,7 +165,8 @@ class Page:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             # The document may not be there yet.
-            if value := self.evaluate(f"(() => {{ try {{ return {expression} }} catch {{}} }})()"):
+            script = f"(() => {{ try {{ const v = {expression}; return v instanceof Node || v }}"
+            if value := self.evaluate(script + " catch {} })()"):
                 return value
             time.sleep(0.03)
         raise AssertionError(f"{expression} did not become true; problems: {self.problems}")
@@ -180,9 +181,8 @@ class Page:
     def press(self, key: str) -> None:
         """Press and release a key."""
         for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else ""
-            )
+            typed = key if kind == "keyDown" and len(key) == 1 else ""
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, text=typed)
 
     def close(self) -> None:
         """Leave the tab."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgpack
 import psutil
 import pytest
 import zmq
@@ -151,11 +152,45 @@ def test_a_thousand_connects_harm_nobody(server: Server) -> None:
     assert memory_mb() - before < 40
 
 
+def test_a_connection_cut_after_any_byte_harms_nobody(server: Server) -> None:
+    before, files = memory_mb(), psutil.Process().num_fds()
+    message = encode(example_messages()["request_ping"])
+    stream = GREETING + READY + struct.pack("BB", 0, len(message)) + message
+    for cut in range(1, len(stream)):
+        peers = [dial(endpoint) for endpoint in server.endpoints]
+        for peer in peers:
+            peer.sendall(stream[:cut])
+            peer.close()
+    server.check()
+    deadline = time.monotonic() + 5.0
+    while psutil.Process().num_fds() > files + 8 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert psutil.Process().num_fds() <= files + 8
+    assert memory_mb() - before < 40
+
+
+def test_a_thousand_clients_that_come_and_go_harm_nobody(server: Server) -> None:
+    server.check()
+    before = memory_mb()
+    ping = encode(example_messages()["request_ping"])
+    context: zmq.Context[Any] = zmq.Context()
+    for _ in range(1000):
+        with context.socket(zmq.DEALER) as dealer:
+            dealer.linger = 0
+            dealer.connect(server.control.endpoint)
+            dealer.send(ping)
+    server.check()
+    context.destroy(linger=0)
+    assert memory_mb() - before < 40
+
+
 def test_wrong_messages_on_every_socket_are_refused_and_answered(server: Server) -> None:
     before = memory_mb()
     messages = [encode(message) for message in example_messages().values()]
     wrong = [bytes((*data[:4], 9, *data[5:])) for data in messages]
-    wrong += [data[:cut] for data in messages for cut in range(0, len(data), 7)]
+    wrong += [data[:cut] for data in messages for cut in range(len(data))]
+    long_header = msgpack.packb({"id": 1, "op": "ping", "more": "x" * 60_000})
+    wrong.append(b"RQST\x01\x00" + struct.pack("<H", len(long_header)) + long_header + b"\x80")
     wrong += [b"RQST\x01\x00\xff\xff" + os.urandom(3000), b"PCM_\x01\x00\x05\x00" + bytes(90)]
     context: zmq.Context[Any] = zmq.Context()
     dealer, push = context.socket(zmq.DEALER), context.socket(zmq.PUSH)

@@ -55,9 +55,7 @@ def sources(*folders: Path) -> list[Path]:
     return sorted(path for folder in folders for path in folder.rglob("*.cs"))
 
 
-def compile_library(
-    out: Path, files: Sequence[Path], *, references: Sequence[Path] = ()
-) -> Path:
+def compile_library(out: Path, files: Sequence[Path], *, references: Sequence[Path] = ()) -> Path:
     """Compile an assembly in C# 7, as Unity 2021 accepts it; a warning is an error."""
     run(
         "mcs", "-target:library", "-unsafe", "-langversion:7", "-warnaserror", f"-out:{out}",

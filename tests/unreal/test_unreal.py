@@ -68,7 +68,7 @@ def test_the_core_plays_a_live_face_and_survives_its_restart(build: Path, tmp_pa
         addresses = daemon.addresses
         core = subprocess.Popen(
             [build / "core-live", *addresses.values(), line],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert core.stdout is not None
         told = []
@@ -76,10 +76,11 @@ def test_the_core_plays_a_live_face_and_survives_its_restart(build: Path, tmp_pa
             told.append(core.stdout.readline().strip())
             assert told[-1], (core.stderr or core.stdout).read()
     with running_daemon(tmp_path / "second", addresses=addresses):
-        rest, errors = core.communicate("restarted\n", timeout=200)
+        rest, errors = core.communicate(timeout=200)
     assert core.returncode == 0, errors
     assert rest.strip() == "the core and the daemon agree"
     report = json.loads(told[-2])
-    assert report["pictures"] >= 20
-    assert report["timed"] >= report["pictures"] // 2
+    assert report["pictures"] >= 10
+    assert report["timed"] > 0
+    assert report["jaw"] > 0.12
     assert report["loudest"] > 0.05

@@ -4,8 +4,8 @@
 //
 //     core-live FRAMES EVENTS CONTROL SPEECH LINE.wav
 //
-// Prints "restart" and waits for a line on standard input: by then the daemon has been started
-// again. tests/unreal/test_unreal.py does that.
+// Prints "restart" and waits until the daemon was started again at the same addresses:
+// tests/unreal/test_unreal.py does that.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -201,7 +201,7 @@ void SaysTwoLines(Game *game, Session *session, const Wav &wav) {
     CHECK(!event.interrupted && event.error.empty());
     if (event.kind != LineEvent::Kind::kMark) order.push_back(event.line);
     if (event.kind == LineEvent::Kind::kMark) {
-      CHECK(event.mark == "nod" && std::abs(event.position_ns - 3 * kSecond / 10) < 1'000'000);
+      CHECK(event.mark == "nod" && std::abs(event.position_ns - 3 * kSecond / 10) < 3'000'000);
     }
   }
   CHECK((order == std::vector<std::string>{first, first, second, second}));
@@ -250,13 +250,10 @@ void WishesOutliveADaemon(Game *game, Session *session, const Wav &wav) {
   CHECK(game->PlayUntil([&] { return Granted(played) == 2; }, 60));
   played.lines.clear();
   const std::string open = session->OpenLine("never ended", wav.rate_hz, 1);
-  std::cout << "restart" << std::endl;
-  CHECK(game->PlayUntil([&] { return session->state() == LinkState::kLost; }, 120));
-  std::string answer;
-  std::getline(std::cin, answer);
   const int restarts = played.restarts;
   const int pictures = played.pictures;
-  CHECK(game->PlayUntil([&] { return played.restarts > restarts; }, 60));
+  std::cout << "restart" << std::endl;
+  CHECK(game->PlayUntil([&] { return played.restarts > restarts; }, 200));
   CHECK(game->PlayUntil([&] { return Granted(played) == 4 && played.pictures > pictures; }, 60));
   CHECK(played.lines.size() == 1 && played.lines[0].line == open && played.lines[0].interrupted);
   CHECK(!played.lines[0].error.empty());

@@ -154,8 +154,7 @@ def articulation(style: str) -> FloatArray:
                  "mouthUpperUpLeft", "mouthUpperUpRight"):  # fmt: skip
         factors[RIG_INDEX[name]] = wide
     if style in ("read", "synthetic", "foreign"):
-        factors[[RIG_INDEX["mouthFunnel"], RIG_INDEX["mouthPucker"]]] = 1.4
-        factors[RIG_INDEX["mouthRollLower"]] = 1.25  # an f is not a p
+        factors[[RIG_INDEX["mouthFunnel"], RIG_INDEX["mouthPucker"]]] = 1.15
     return factors
 
 

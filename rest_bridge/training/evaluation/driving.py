@@ -16,6 +16,7 @@ import numpy as np
 from rest_bridge.avatar import Avatar
 from rest_bridge.errors import ConfigError
 from rest_bridge.features.encoder import SpeechEncoder
+from rest_bridge.features.nearness import SOFTER_DB
 from rest_bridge.generator.decoder import FaceDecoder
 from rest_bridge.generator.generator import MotionGenerator
 from rest_bridge.generator.latent import LatentSpace
@@ -41,15 +42,20 @@ _PUSH_SAMPLES: Final = VOICE_RATE_HZ // 2
 class Driver:
     """Holds the loaded parts of one package and drives avatars with voices."""
 
-    def __init__(self, package: ModelPackage, *, size_px: int, seed: int) -> None:
+    def __init__(
+        self, package: ModelPackage, *, size_px: int, seed: int, nearest_db: float = SOFTER_DB
+    ) -> None:
         """Prepare; parts are loaded when they are needed.
 
         Args:
             package: under test.
             size_px: width and height of the pictures.
             seed: of the face's life and of the noise.
+            nearest_db: voices so much softer than the nearest talker's move no lips; as live
+                voices are heard unless told otherwise.
         """
         self.package, self.size_px, self.seed = package, size_px, seed
+        self.nearest_db = nearest_db
         self._stages: Stages | None = None
         self._drawn: tuple[str, FaceDecoder] | None = None
 
@@ -66,7 +72,12 @@ class Driver:
         """
         own = self.seed if seed is None else seed
         stages = self._parts(avatar, name)
-        return Pipeline(replace(stages, life=LifePlanner(own)), seed=own, chunk_latents=chunk)
+        return Pipeline(
+            replace(stages, life=LifePlanner(own)),
+            seed=own,
+            chunk_latents=chunk,
+            nearest_db=self.nearest_db,
+        )
 
     def pictures(
         self,

@@ -61,6 +61,14 @@ def test_pairs_are_of_neighbours_and_too_few_are_a_problem() -> None:
     assert "too few" in sync.row(sync.Taken("x", "", [1.0], [1.0, 2.0, 3.0])).problem
 
 
+def test_a_crackle_louder_than_the_clicks_hides_none_of_them() -> None:
+    voice = 0.4 * click_track(9.0)
+    found = find_clicks(voice)
+    crackled = voice.copy()
+    crackled[100_000:100_003] = 1.0
+    assert [at for at in find_clicks(crackled) if abs(at - 100_000) > 3] == found
+
+
 def test_what_begins_inside_its_frame_is_no_fault_of_the_outlet() -> None:
     flashes = [1.0 + n for n in range(9)]
     taken = sync.Taken("x", "", [at + 0.030 for at in flashes], flashes)

@@ -1,0 +1,127 @@
+"""Streaming at the paper's size, in small: what is kept equals what is computed anew."""
+
+import json
+
+import pytest
+import torch
+
+from rest_bridge.paper import bench
+from rest_bridge.paper.dit import DitSizes, LtxDit, rotate
+from rest_bridge.paper.seam import measure
+from rest_bridge.paper.stream import ChunkDecoder, ChunkStream, Recipe, latents_of, slots
+from rest_bridge.paper.vae import LtxVae
+
+SIZES = bench.TOY_DIT
+
+
+@pytest.fixture(scope="module")
+def dit() -> LtxDit:
+    torch.manual_seed(1)
+    dit = LtxDit(SIZES).eval()
+    for block in dit.blocks:  # published weights begin without audio; here it shall be heard
+        torch.nn.init.normal_(block.audio.leave.weight, std=0.2)
+    return dit
+
+
+def _inputs(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, SIZES.queries, SIZES.channels, generator=generator)
+    return noise, torch.randn(1, SIZES.chunk, 2, SIZES.audio_width, generator=generator)
+
+
+def _stream(dit: LtxDit, recipe: Recipe, *, plain: bool) -> ChunkStream:
+    torch.manual_seed(2)
+    reference = torch.randn(1, SIZES.tokens, SIZES.channels)
+    return ChunkStream(dit, recipe, reference, torch.randn(1, 5, SIZES.text_width), plain=plain)
+
+
+def test_the_papers_sizes_count_as_rest_counts() -> None:
+    sizes = DitSizes()
+    assert (sizes.queries, sizes.keys, sizes.width) == (768, 1792, 2048)
+    # 3.9 in REST.md counts keys and values of text and audio for every token; kept ones cost none.
+    assert sizes.pass_operations() / 1e12 == pytest.approx(3.22, abs=0.05)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 6.0])
+def test_what_is_kept_gives_what_is_computed_anew(dit: LtxDit, guidance: float) -> None:
+    recipe = Recipe(3, guidance)
+    kept, anew = (_stream(dit, recipe, plain=plain) for plain in (False, True))
+    for seed in range(3):
+        noise, audio = _inputs(seed)
+        one, other = kept.generate(noise, audio), anew.generate(noise, audio)
+        assert torch.allclose(one, other, atol=2e-4 * float(other.abs().max()))
+
+
+def test_a_chunk_depends_on_the_one_before_and_on_its_voice(dit: LtxDit) -> None:
+    recipe = Recipe(2, 1.0)
+    noise, audio = _inputs(0)
+    first, second = (_stream(dit, recipe, plain=False) for _ in range(2))
+    second.generate(*_inputs(9))
+    alone = first.generate(noise, audio)
+    assert not torch.allclose(alone, second.generate(noise, audio), atol=1e-4)
+    fresh = _stream(dit, recipe, plain=False)
+    assert not torch.allclose(alone, fresh.generate(noise, audio * 0), atol=1e-4)
+
+
+def test_kept_keys_are_turned_to_the_contexts_slot(dit: LtxDit) -> None:
+    stream = _stream(dit, Recipe(2, 1.0), plain=False)
+    places = slots(SIZES, torch.device("cpu"))
+    key = torch.randn(1, SIZES.queries, SIZES.width)
+    heads = dit.blocks[0].attention.heads
+    turned = stream._turned_back(heads(rotate(key, places["chunk"])))
+    assert torch.allclose(turned, heads(rotate(key, places["context"])), atol=1e-5)
+
+
+def test_the_state_never_grows_and_the_reference_stays(dit: LtxDit) -> None:
+    stream = _stream(dit, Recipe(1, 6.0), plain=False)
+    before = [known.keys.clone() for known in stream._before[0]]
+    for seed in range(4):
+        stream.generate(*_inputs(seed))
+    for old, new in zip(before, stream._before[0], strict=True):
+        assert new.keys.shape == old.shape
+        assert old.shape[2] == SIZES.keys - SIZES.queries
+        assert torch.equal(new.keys[:, :, : SIZES.tokens], old[:, :, : SIZES.tokens])
+        assert not torch.allclose(new.keys[:, :, SIZES.tokens :], old[:, :, SIZES.tokens :])
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_every_chunk_gives_its_frames(held: int) -> None:
+    torch.manual_seed(0)
+    decoder = ChunkDecoder(LtxVae(bench.TOY_VAE).eval(), known=1, held=held)
+    shapes = [decoder.decode(torch.randn(1, 8, 3, 1, 1)).shape for _ in range(3)]
+    assert [shape[2] for shape in shapes] == [8 * (3 - held), 24, 24]
+    assert shapes[0][3:] == (32, 32)
+
+
+def test_more_neighbours_make_the_seam_smaller() -> None:
+    torch.manual_seed(0)
+    vae = LtxVae(bench.TOY_VAE).eval()
+    found = {(s.known, s.held): s for s in measure(vae, torch.randn(1, 8, 9, 1, 1))}
+    assert found[2, 0].error < found[0, 0].error
+    assert found[2, 1].error < found[2, 0].error  # the published decoder looks ahead
+    assert found[2, 1].cost > found[0, 0].cost
+
+
+def test_the_bench_prints_its_table_beside_rest_and_one_line_of_json(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(bench, "_MOST_CHUNKS", 2)
+    monkeypatch.setattr(
+        "sys.argv", ["bench", "--preset", "toy", "--device", "cpu", "--seconds", "20"]
+    )
+    bench.main()
+    *shown, last = capsys.readouterr().out.strip().splitlines()
+    result = json.loads(last)
+    names = [line["name"] for line in result["lines"]]
+    assert names[0] == "eager, 8 steps x 2"
+    assert "with decode, beside each other" in names
+    assert any("27.4" in line for line in shown)
+    backbone = {line["name"]: line["backbone_fps"] for line in result["lines"]}
+    assert backbone["batched, 4 steps"] > 0
+    assert result["decode_tflop"] > 0
+    assert len(result["seams"]) == 8
+
+
+def test_parts_beyond_the_time_are_left_out_and_say_so() -> None:
+    found = bench.run("toy", "cpu", 0.0)
+    assert {line.note for line in found.lines} == {"no time left"}
+    assert "no time left" in bench.table(found)
+    assert latents_of(torch.zeros(1, SIZES.queries, SIZES.channels), SIZES).shape == (1, 8, 3, 2, 2)

@@ -171,6 +171,26 @@ def cut(stages: Stages, voice: FloatArray, only_from: int = 0) -> tuple[int, int
     )
 
 
+def seam(rig: FloatArray, voice: FloatArray) -> dict[str, float]:
+    """Return how much the lips change where speech begins and ends, against inside and idle.
+
+    Args:
+        rig: float32 [F, 58] of the voice, after a second of quiet that was cut off.
+        voice: float32 [S].
+    """
+    change = np.abs(np.diff(rig[:, LIPS], axis=0)).sum(1)
+    size = VOICE_RATE_HZ // _FPS
+    count = min(len(change), len(voice) // size)
+    level = np.sqrt(np.mean(voice[: count * size].reshape(count, size) ** 2, axis=1) + 1e-12)
+    loud = np.flatnonzero(20 * np.log10(level) > _NEAR_DB - 25)
+    first, last = int(loud[0]), int(loud[-1])
+    return {
+        "begins": float(change[max(0, first - 2) : first + 2].max()),
+        "ends": float(change[last : last + 6].max(initial=0.0)),
+        "inside, 95 of 100 below": float(np.percentile(change[first + 5 : last - 5], 95)),
+    }
+
+
 def measure(assets: Path) -> dict[str, object]:
     """Return the rows, and what is cut of talkers whom nothing was tuned on."""
     package = ModelPackage.load(None, verify=False)
@@ -208,8 +228,11 @@ def measure(assets: Path) -> dict[str, object]:
         )
         begin = (size // 2 + 2 * len(pause) + len(far)) * _FPS // VOICE_RATE_HZ
         after.append(cut(stages, scene, begin))
+    pauses = [np.concatenate([pause[: len(pause) // 2], voice, pause]) for voice in talkers[:4]]
+    seams = [seam(rigs_of(stages, voice)[1], voice) for voice in pauses]
     return {
         "rows": [asdict(one) for one in rows],
+        "seams": {name: round(float(np.mean([s[name] for s in seams])), 3) for name in seams[0]},
         "nearest_db": SOFTER_DB,
         "talkers": len(talkers),
         "alone": _sum(alone),
@@ -250,7 +273,7 @@ def main() -> int:
                 **one
             )
         )
-    for name in ("alone", "after somebody across the room"):
+    for name in ("seams", "alone", "after somebody across the room"):
         out(f"{name}: {found[name]}\n")
     return 0
 

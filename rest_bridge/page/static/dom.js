@@ -6,7 +6,7 @@ import { t } from "./words.js";
 export function h(spec, ...rest) {
   const [tag, ...classes] = spec.split(".");
   const node = document.createElement(tag || "div");
-  node.className = classes.join(" ");
+  if (classes.length) node.className = classes.join(" ");
   const first = rest[0];
   const hasProps = first && typeof first === "object" && !(first instanceof Node) && !Array.isArray(first);
   for (const [key, value] of Object.entries(hasProps ? rest.shift() : {})) {

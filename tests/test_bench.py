@@ -21,7 +21,7 @@ class StandInLoader:
     """Loads stand-ins."""
 
     def __init__(self, config: Config) -> None:
-        self.package = SimpleNamespace(name="stand-in-0")
+        self.package = SimpleNamespace(name="stand-in-0", has=lambda _name: False)
 
     def still(self):
         return np.zeros((8, 8, 4), np.uint8)

@@ -161,7 +161,9 @@ def test_against_the_live_daemon(
     addresses = {name.upper(): value for name, value in daemon.addresses.items()}
     ours: dict[int, str] = {}
     with (
-        BridgeClient(**{k: daemon.addresses[k] for k in ("frames", "events", "control")}) as client,
+        BridgeClient(
+            frames=daemon.frames, events=daemon.events, control=daemon.control
+        ) as client,
         csharp.NUnitRun(
             tests, library, tmp_path / "r.xml", include="live", WAV=wav, FOLDER=tmp_path,
             GOLDEN=GOLDEN, **addresses,

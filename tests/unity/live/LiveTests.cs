@@ -324,7 +324,7 @@ namespace RestBridge.Tests
                 StringAssert.Contains("dance", error.Message);
                 Assert.Throws<BridgeException>(
                     () => client.Request("mute", new Dictionary<string, object> { { "on", new object() } }));
-                Assert.Less(Math.Abs(client.ClockOffsetNs()), 20000000);
+                Assert.Less(Math.Abs(client.ClockOffsetNs()), 100000000);  // one computer, perhaps a busy one
             }
         }
 
@@ -429,6 +429,26 @@ namespace RestBridge.Tests
                 Live.Until(() => client.TryGetLatest(out frame), "the good frame among the bad");
                 Assert.AreEqual(12345, frame.Sequence);
                 frame.Dispose();
+            }
+        }
+
+        [Test]
+        public void The_key_file_of_the_daemon_opens_its_stream_and_another_daemons_does_not()
+        {
+            foreach (string name in new[] { "good.key", "other.key" })
+            {
+                BridgeOptions options = new BridgeOptions
+                {
+                    Frames = Live.Variable("LOCKED"), Events = "", Control = "",
+                    Keys = ClientKeys.Load(Path.Combine(Live.Folder, name))
+                };
+                using (BridgeClient client = BridgeClient.Open(options))
+                {
+                    FrameLease frame;
+                    bool found = client.WaitFrame(name == "good.key" ? 20000 : 1000, out frame);
+                    Assert.AreEqual(name == "good.key", found, name);
+                    frame.Dispose();
+                }
             }
         }
 

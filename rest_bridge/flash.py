@@ -77,6 +77,8 @@ class ClickEar:
 class ClickMotion:
     """A `MotionStage` that writes the loudness into the latents."""
 
+    max_chunk_latents = 12
+
     def initial_state(self, avatar_latent: FloatArray) -> State:
         """Return the state before the first latent frame."""
         del avatar_latent

@@ -66,6 +66,7 @@ class Framer:
         self._gate, self._visemes = SpeechGate(), VisemeReader()
         self._gate_state: State = self._gate.initial_state()
         self._activity: StreamActivity = "idle"
+        self._read: dict[int, FloatArray] = {}  # visemes of the frames in `preview`
         self.picture: ByteArray | None = None
         """The last one, which is repeated where none is drawn."""
         self.num_samples = 0
@@ -95,12 +96,13 @@ class Framer:
             As the frames will carry it, but for the level of their voice.
         """
         first = self.num_frames
+        self._read = {first + place: self._visemes.read(values) for place, values in enumerate(rig)}
         return [
             RigFrame(
                 first + place,
                 (first + place) * NS_PER_S // self._fps,
                 values,
-                self._visemes.read(values),
+                self._read[first + place],
                 0.0,
                 self._activity,
             )
@@ -130,12 +132,15 @@ class Framer:
         self.picture = shown
         self.num_frames += 1
         held = self.num_samples - (index + 1) * count
+        visemes = self._read.pop(index, None)
+        if visemes is None:
+            visemes = self._visemes.read(rig)
         return Frame(
             index=index,
             pts_ns=pts_ns,
             captured_ns=self.captured_ns - held * NS_PER_S // VOICE_RATE_HZ,
             rgba=shown,
-            rig=RigFrame(index, pts_ns, rig, self._visemes.read(rig), level, activity),
+            rig=RigFrame(index, pts_ns, rig, visemes, level, activity),
             voice=VoiceChunk(voice, index * count, pts_ns),
             repeated=picture is None,
             tier=stages.tier.name,

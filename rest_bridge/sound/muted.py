@@ -13,6 +13,8 @@ from rest_bridge.types import VOICE_RATE_HZ, FloatArray
 _NEVER_HEARD_S: Final = 5.0
 _HEARD_BEFORE_S: Final = 60.0
 """Noise suppressions deliver zeros while a person thinks."""
+_DEFAULTS: Final = ("", "default", "pulse", "pipewire")
+"""What PortAudio calls the server's default source."""
 _REMEDIES: Final = {
     "win32": "unmute it in Settings, System, Sound, and allow desktop apps the microphone in "
     "Settings, Privacy & security, Microphone",
@@ -29,6 +31,8 @@ def mute_remedy(device: str, platform: str = sys.platform) -> str:
         platform: as `sys.platform`.
     """
     own = "press its own mute switch or key"
+    if device in _DEFAULTS:
+        device = "@DEFAULT_SOURCE@"
     system = _REMEDIES.get(platform, f"unmute it: pactl set-source-mute {device} 0")
     return f"{system}, or {own}"
 

@@ -42,6 +42,7 @@ def test_a_quiet_room_is_no_mute_and_sound_ends_one() -> None:
 def test_the_remedy_is_for_the_system(platform: str, words: str) -> None:
     assert words in mute_remedy("usb_mic", platform)
     assert "switch" in mute_remedy("usb_mic", platform)
+    assert "@DEFAULT_SOURCE@" in mute_remedy("default", "linux")
 
 
 def test_status_says_it_of_a_microphone_and_not_of_what_the_computer_plays() -> None:

@@ -110,7 +110,7 @@ class TestTheDemo:
         both = shown.keys() & played.sent.keys()
         assert len(both) >= 10
         assert all(shown[key] == played.sent[key] for key in both)
-        assert len(set(shown.values())) >= len(shown) // 2  # the face moves
+        assert len(set(shown.values())) >= 10  # the face moves
 
     def test_each_picture_is_the_one_of_the_sample_that_is_heard(self, played: Played) -> None:
         timed = [p for p in played.report["pictures"] if p["heard"] >= 0]

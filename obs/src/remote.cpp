@@ -94,7 +94,8 @@ bool Remote::ClockOffset(int64_t *offset_ns) const {
 
 void Remote::AskAvatars() {
   rb_map *reply = nullptr;
-  if (Ask("avatars", nullptr, kQuickMs, &reply) != RB_OK) return;
+  // Nobody has asked for it: where there is no answer, there is no list, and no line in the log.
+  if (rb_request(client_, "avatars", nullptr, kQuickMs, &reply) != RB_OK) return;
   obs_data_t *data = obs_data_create_from_json(rb_map_json(reply));
   rb_map_free(reply);
   obs_data_array_t *list = obs_data_get_array(data, "avatars");

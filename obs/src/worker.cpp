@@ -4,6 +4,8 @@
 #include <util/platform.h>
 #include <util/threading.h>
 
+#include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <utility>
 
@@ -16,6 +18,10 @@ namespace {
 
 constexpr int64_t kWatchNs = 100'000'000;
 constexpr int64_t kPatienceNs = 5'000'000'000;
+// ZeroMQ connects again by itself, but gives up for good where something else than ZeroMQ has
+// answered: a silent connection is made anew, ever more seldom.
+constexpr int64_t kFirstRenewalNs = 6'000'000'000;
+constexpr int64_t kMostRenewalNs = 40'000'000'000;
 constexpr int64_t kLateEveryNs = 60'000'000'000;
 constexpr uint64_t kManyLate = 25;  // a second of 60
 
@@ -41,10 +47,8 @@ struct Worker::Connection {
   Client client;
   std::unique_ptr<Remote> remote;
   std::unique_ptr<Player> player;
-  State state = State::kNew;
-  int64_t begun_ns = 0, watched_ns = 0, late_told_ns = 0;
+  int64_t begun_ns = 0, watched_ns = 0, late_told_ns = 0, quiet_since_ns = 0;
   uint64_t streams = 0, refused = 0, late = 0;
-  std::string refusal;
   bool paused = false;
 };
 
@@ -118,8 +122,16 @@ void Worker::Say(int level, const std::string &text) {
 void Worker::Run() {
   os_set_thread_name("rest-bridge");
   std::unique_lock<std::mutex> lock(mutex_);
+  Settings before = settings_;
+  renew_ns_ = kFirstRenewalNs;
   while (!stop_) {
     const Settings settings = settings_;
+    if (!settings.SameConnection(before)) {  // other settings: tell what becomes of them
+      state_ = State::kNew;
+      refusal_.clear();
+      renew_ns_ = kFirstRenewalNs;
+    }
+    before = settings;
     if (settings.hidden == "disconnect" && !shown_) {
       changed_.wait(lock);
       continue;
@@ -169,11 +181,15 @@ std::unique_ptr<Worker::Connection> Worker::Connect(const Settings &settings) {
   made->remote = std::make_unique<Remote>(made->client.raw, obs_source_get_name(source_));
   made->player = std::make_unique<Player>(source_, made->client.raw, made->remote.get(),
                                           settings.delay_ns(), settings.voice);
-  made->begun_ns = made->late_told_ns = rb_now_ns();
+  made->begun_ns = made->late_told_ns = made->quiet_since_ns = rb_now_ns();
   return made;
 }
 
-bool Worker::IsOver(const Settings &settings) {
+bool Worker::IsOver(const Connection &connection, const Settings &settings) {
+  if (state_ != State::kLive && rb_now_ns() - connection.quiet_since_ns > renew_ns_) {
+    renew_ns_ = std::min(2 * renew_ns_, kMostRenewalNs);
+    return true;
+  }
   const std::lock_guard<std::mutex> lock(mutex_);
   return stop_ || !settings_.SameConnection(settings) ||
          (settings_.hidden == "disconnect" && !shown_);
@@ -181,11 +197,12 @@ bool Worker::IsOver(const Settings &settings) {
 
 void Worker::Stream(Connection *connection, const Settings &settings) {
   shown_avatar_.clear();
+  if (state_ == State::kLive) state_ = State::kNew;  // it was hidden, and is shown again
   {
     const std::lock_guard<std::mutex> lock(remote_mutex_);
     remote_ = connection->remote.get();
   }
-  while (!IsOver(settings)) {
+  while (!IsOver(*connection, settings)) {
     connection->player->Step();
     if (rb_now_ns() - connection->watched_ns >= kWatchNs) Watch(connection);
   }
@@ -199,15 +216,16 @@ void Worker::Watch(Connection *connection) {
   rb_status status;
   rb_client_status(connection->client.raw, &status);
   const bool is_live = status.connected != 0 && status.frames > 0;
-  if (is_live && (connection->state != State::kLive || status.streams != connection->streams)) {
+  if (is_live && (state_ != State::kLive || status.streams != connection->streams)) {
     Begin(connection, status);
-  } else if (!is_live && connection->state == State::kLive) {
-    connection->state = State::kLost;
+  } else if (!is_live && state_ == State::kLive) {
+    state_ = State::kLost;
+    connection->quiet_since_ns = connection->watched_ns;
     Say(LOG_WARNING, Text("the daemon at %s is gone; the last picture stays until it is back",
                           connection->addresses.frames.c_str()));
-  } else if (connection->state == State::kNew &&
+  } else if (state_ == State::kNew &&
              connection->watched_ns - connection->begun_ns > kPatienceNs) {
-    connection->state = State::kWaiting;
+    state_ = State::kWaiting;
     if (status.refused == 0) {
       Say(LOG_WARNING, Text("nothing comes from %s yet; start `rest-bridge run` there, or correct "
                             "the address. I go on trying.",
@@ -218,8 +236,8 @@ void Worker::Watch(Connection *connection) {
     connection->refused = status.refused;
     char refusal[256];
     rb_client_refusal(connection->client.raw, refusal, sizeof refusal);
-    if (refusal != connection->refusal) {
-      connection->refusal = refusal;
+    if (refusal != refusal_) {
+      refusal_ = refusal;
       Say(LOG_WARNING,
           Text("%s sends what cannot be read: %s", connection->addresses.frames.c_str(), refusal));
     }
@@ -249,10 +267,11 @@ void Worker::Watch(Connection *connection) {
 }
 
 void Worker::Begin(Connection *connection, const rb_status &status) {
-  connection->state = State::kLive;
+  state_ = State::kLive;
+  renew_ns_ = kFirstRenewalNs;
   connection->streams = status.streams;
   connection->paused = false;
-  connection->refusal.clear();
+  refusal_.clear();
   shown_avatar_.clear();
   connection->remote->Greet();
   Say(LOG_INFO,

@@ -45,7 +45,7 @@ class Worker {
   void Watch(Connection *connection);
   void Begin(Connection *connection, const rb_status &status);
   void Say(int level, const std::string &text);
-  bool IsOver(const Settings &settings);
+  bool IsOver(const Connection &connection, const Settings &settings);
   template <typename Order>
   void Give(Order order);
 
@@ -57,7 +57,10 @@ class Worker {
   std::string status_;
   std::mutex remote_mutex_;
   Remote *remote_ = nullptr;  // while connected
-  std::string shown_avatar_;  // used by the thread only
+  // Used by the thread only; these outlive a connection, so that nothing is said twice.
+  std::string shown_avatar_, refusal_;
+  State state_ = State::kNew;
+  int64_t renew_ns_ = 0;
   std::thread thread_;        // last: it uses all of the above
 };
 

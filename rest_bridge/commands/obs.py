@@ -75,7 +75,7 @@ def setup(
         name=name,
         address=_short(settings.endpoints.frames, settings.endpoints.events,
                        settings.endpoints.control),
-        page=_page(page, settings.preview.port, settings.preview.token),
+        page=_page(page, settings.preview.port, settings.preview.token, voice=not microphone),
         latency=latency,
         microphone=microphone,
         latency_ms=latency_ms if latency_ms is not None else measured_latency_ms("", config),
@@ -163,12 +163,14 @@ def _short(frames: str, events: str, control: str) -> str:
     return f"{frames} {events} {control}"
 
 
-def _page(given: str, port: int, token: str) -> str:
+def _page(given: str, port: int, token: str, *, voice: bool) -> str:
     """Return the address for a browser source, or nothing where the token is not known."""
     address = given or (f"http://127.0.0.1:{port}/?token={token}" if token else "")
-    if not address or "source=1" in address:
-        return address
-    return address + ("&" if "?" in address else "?") + "source=1"
+    wanted = ["source=1", *(["voice=1"] if voice else [])] if address else []
+    for word in wanted:
+        if word not in address:
+            address += ("&" if "?" in address else "?") + word
+    return address
 
 
 @contextmanager

@@ -62,6 +62,7 @@ class Obs:
         build: of the plugin, installed as a person does; None for an OBS without it.
         canvas: width and height, pixels.
         fps: of the canvas.
+        window: show OBS's window on its (virtual) screen.
         audio: sources of the scene collection for desktop audio or microphones, as OBS's JSON.
     """
 
@@ -73,9 +74,11 @@ class Obs:
         canvas: tuple[int, int] = (640, 360),
         fps: int = 30,
         audio: dict[str, Any] | None = None,
+        window: bool = False,
     ) -> None:
         self.folder = folder
         self.canvas = canvas
+        self._flags = [] if window else ["--minimize-to-tray"]
         self.config = folder / "config" / "obs-studio"
         (folder / "run").mkdir(mode=0o700, parents=True)
         self.environment = {
@@ -122,7 +125,7 @@ class Obs:
         self.log_path = self.folder / f"obs-{self._num_starts}.log"
         self.process = self._spawn(
             ["obs", "--multi", "--disable-updater", "--disable-missing-files-check",
-             "--minimize-to-tray", "--collection", "rb", "--profile", "rb", "--scene", SCENE,
+             *self._flags, "--collection", "rb", "--profile", "rb", "--scene", SCENE,
              "--verbose"],
             self.log_path.name,
         )  # fmt: skip

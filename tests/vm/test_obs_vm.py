@@ -13,13 +13,13 @@ import pytest
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
+MACHINE = os.environ.get("REST_BRIDGE_TEST_VM", "")  # tests run without such variables
 TOOLS = ("qemu-system-x86_64", "obs", "Xvfb", "ip")
 
 
 def test_obs_shows_what_the_virtual_camera_is_given() -> None:
-    named = os.environ.get("REST_BRIDGE_TEST_VM", "")
-    machine = Path(named)
-    if not named or not (machine / "initrd.gz").is_file():
+    machine = Path(MACHINE)
+    if not MACHINE or not (machine / "initrd.gz").is_file():
         pytest.skip("no virtual machine: tests/vm/build.sh FOLDER, then REST_BRIDGE_TEST_VM=FOLDER")
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")

@@ -144,11 +144,11 @@ class Loop:
             False if it was stopped from outside.
         """
         settings, leads = self.settings, self.ranks.leads
-        begun = saved_at = validated_at = time.monotonic()
         trained_before_s = self.trained_s
         curve = LossCurve(self.out.parent, self.out.stem, self.step) if leads else None
         average: dict[str, float] = {}
         with asked_to_stop() as asked, self._bar() as advance:
+            begun = saved_at = validated_at = time.monotonic()  # loading TensorBoard is no training
             while True:
                 elapsed = time.monotonic() - begun
                 over = bool(settings.seconds) and elapsed >= settings.seconds

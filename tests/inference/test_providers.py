@@ -34,6 +34,12 @@ def test_a_device_that_gains_nothing_is_not_taken() -> None:
     assert decide({"cpu": 1.0, "cuda": 0.95}, "auto").provider == "cpu"
 
 
+def test_a_graph_that_the_cpu_runs_in_parts_must_be_beaten_by_more() -> None:
+    timings = {"cpu": 3.9, "openvino": 3.4}
+    assert decide(timings, "auto").provider == "openvino"
+    assert decide(timings, "auto", gain=0.65).provider == "cpu"
+
+
 def test_what_a_person_names_is_taken_even_if_slower() -> None:
     assert decide({"cpu": 1.0, "cuda": 3.0}, "cuda").provider == "cuda"
 

@@ -373,6 +373,19 @@ namespace RestBridge.Tests
     [TestFixture, Category("restart")]
     public sealed class RestartTests
     {
+        private static bool TakesSpeech(BridgeClient client)
+        {
+            try
+            {
+                client.Request("speech");
+                return true;
+            }
+            catch (BridgeException)
+            {
+                return false;
+            }
+        }
+
         [Test]
         public void After_the_daemons_death_the_picture_stays_lines_are_lost_and_all_comes_back()
         {
@@ -401,6 +414,8 @@ namespace RestBridge.Tests
                 LiveTests.Pump(client, session, () => { client.Update(status); return status.Frames > frames + 10; });
                 Assert.AreNotEqual(stream, status.Stream);
                 StringAssert.StartsWith("Connected to", status.Describe());
+                // Pictures come before the daemon has opened its voice.
+                LiveTests.Pump(client, session, () => TakesSpeech(client));
                 Task<SpeechResult> next = session.SpeakAsync(new Pcm(new float[4800], 48000));
                 LiveTests.Pump(client, session, () => next.IsCompleted);
                 Assert.AreEqual(SpeechOutcome.Spoken, next.Result.Outcome);

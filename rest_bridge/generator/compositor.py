@@ -290,15 +290,13 @@ class Compositor:
         shape = read_cells(np.stack([state.inside, eye.window], -1), cells)
         begin, end = eye.switch
         share = min(max((state.closed - begin) / (end - begin), 0.0), 1.0)
-        lid = shut = None
-        if share < 1:
-            lid = read_through(self._portrait, eye.places + state.open_lid, cells)
-        if share > 0:
-            shut = read_through(eye.shut, eye.places + state.shut_lid, cells)
-        if lid is None or shut is None:
-            skin = shut if lid is None else lid
+        if share >= 1:
+            skin = read_through(eye.shut, eye.places + state.shut_lid, cells)
         else:
-            skin = np.asarray(cv2.addWeighted(lid, 1 - share, shut, share, 0), np.uint8)
+            skin = read_through(self._portrait, eye.places + state.open_lid, cells)
+            if share > 0:
+                shut = read_through(eye.shut, eye.places + state.shut_lid, cells)
+                skin = np.asarray(cv2.addWeighted(skin, 1 - share, shut, share, 0), np.uint8)
         ball = read_through(self._portrait, eye.places + state.ball, cells)
         inside = _coverage(shape[..., 0] - self._half_edge, self._size)
         put(frame, rectangle, mixed(ball, skin, inside), cv2.extractChannel(shape, 1))

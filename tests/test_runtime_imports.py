@@ -14,12 +14,12 @@ import rest_bridge
 root = pathlib.Path(rest_bridge.__path__[0])
 for file in sorted(root.rglob("*.py")):
     parts = file.relative_to(root.parent).with_suffix("").parts
-    if parts[1] not in ("training", "model", "models", "faces", "__main__.py", "__main__"):
+    if parts[1] not in ("training", "model", "paper", "models", "faces", "__main__.py", "__main__"):
         importlib.import_module(".".join(parts).removesuffix(".__init__"))
 """
 _TRAINING_ONLY = ("torch", "numba", "scipy", "onnx", "onnxscript", "jaxtyping", "einops")
 _OPTIONAL = ("onnxruntime", "pyvirtualcam", "pyaudiowpatch")
-_OURS = ("rest_bridge.training", "rest_bridge.model.")
+_OURS = ("rest_bridge.training", "rest_bridge.model.", "rest_bridge.paper.")
 
 
 def run(script: str) -> None:

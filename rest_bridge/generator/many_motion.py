@@ -254,7 +254,7 @@ class SharedMotion:
         """Return the state before the first latent frame."""
         return self._motion.alone.initial_state(avatar_latent)
 
-    def adopt(self, avatar_latent: FloatArray, state: State) -> dict[str, Array]:
+    def adopt(self, avatar_latent: FloatArray, state: State) -> State:
         """Return the state with another identity."""
         return self._motion.alone.adopt(avatar_latent, state)
 

@@ -94,7 +94,7 @@ class Session:
                 f"ONNX Runtime cannot load the graph {path.name} ({error}); the model package is "
                 f"damaged or made for another version: reinstall rest_bridge. {path}"
             ) from error
-        first = self._session.get_providers()[0]
+        first = str(self._session.get_providers()[0])
         self.provider: str = NAMES.get(first, first)
         self.input_names: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.output_names: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())

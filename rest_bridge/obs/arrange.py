@@ -191,9 +191,7 @@ def _delay(obs: Asks, wishes: Wishes, kind: str, changes: ChangeFile) -> str:
         )
     before = offset_ms(obs, wishes.microphone)
     after = wanted_offset_ms(wishes.latency_ms, kind, wishes.latency)
-    obs.ask(
-        "SetInputAudioSyncOffset", inputName=wishes.microphone, inputAudioSyncOffset=after
-    )
+    obs.ask("SetInputAudioSyncOffset", inputName=wishes.microphone, inputAudioSyncOffset=after)
     changes.add(Change("offset", wishes.microphone, before_ms=before, after_ms=after))
     return f'"{wishes.microphone}" is delayed by {after} ms (before: {before} ms).'
 
@@ -240,9 +238,7 @@ def _take_back(obs: Asks, change: Change) -> str:
     if change.kind == "source":
         for item in scene_items(obs, change.scene):
             if item["sourceName"] == change.input:
-                obs.ask(
-                    "RemoveSceneItem", sceneName=change.scene, sceneItemId=item["sceneItemId"]
-                )
+                obs.ask("RemoveSceneItem", sceneName=change.scene, sceneItemId=item["sceneItemId"])
         return f'Took "{change.input}" out of the scene "{change.scene}".'
     if change.kind == "camera":
         if obs.ask("GetVirtualCamStatus")["outputActive"]:

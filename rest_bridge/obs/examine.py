@@ -87,9 +87,9 @@ def _picture(obs: Asks, scene: str, item: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             False, f'"{name}" is hidden in "{scene}"', "click the eye beside it in Sources."
         )
-    transform = obs.ask(
-        "GetSceneItemTransform", sceneName=scene, sceneItemId=item["sceneItemId"]
-    )["sceneItemTransform"]
+    transform = obs.ask("GetSceneItemTransform", sceneName=scene, sceneItemId=item["sceneItemId"])[
+        "sceneItemTransform"
+    ]
     width, height = int(transform["sourceWidth"]), int(transform["sourceHeight"])
     if width and height:
         yield Finding(True, f'"{name}" shows pictures of {width} x {height}')

@@ -140,7 +140,7 @@ class ObsLink:
             raise ObsUnavailable(f"The connection to OBS at {self.address} is lost; is OBS closed?")
         try:
             reply = await self._socket.call(
-                simpleobsws.Request(request, arguments or None), timeout=_ANSWER_S
+                simpleobsws.Request(request, arguments), timeout=_ANSWER_S
             )
         except simpleobsws.MessageTimeout:
             raise ObsUnavailable(

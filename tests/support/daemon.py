@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def running_daemon(
     speech: bool = True,
     size: int = 0,
     addresses: dict[str, str] | None = None,
-) -> Iterator[Daemon]:
+) -> Generator[Daemon]:
     """Run `rest-bridge run`, and end it.
 
     Args:

@@ -297,6 +297,7 @@ def test_hidden_it_keeps_on_pauses_or_disconnects_as_wished(obs: Obs) -> None:
         until(lambda: daemon.is_watched)
 
 
+@pytest.mark.slow
 def test_fifty_times_removed_and_created_again_memory_stays(obs: Obs) -> None:
     with FaceDaemon(lambda _: PATTERN) as daemon:
         held = []
@@ -312,6 +313,7 @@ def test_fifty_times_removed_and_created_again_memory_stays(obs: Obs) -> None:
     assert held[-1] - held[0] < 8
 
 
+@pytest.mark.slow
 def test_fifty_times_hidden_and_shown_memory_stays(obs: Obs) -> None:
     with FaceDaemon(lambda _: PATTERN):
         item = obs.add_source(hidden="disconnect")

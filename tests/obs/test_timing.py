@@ -101,7 +101,10 @@ def number_of(shot: ByteArray) -> int:
     return sum(int(shot[SIZE // 2, bit * 30 + 15, 0] > 128) << bit for bit in range(12))
 
 
-@pytest.mark.parametrize("latency", ["low", "balanced", "smooth"])
+@pytest.mark.parametrize(
+    "latency",
+    ["balanced", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("low", "smooth"))],
+)
 def test_how_long_from_publishing_to_the_program(obs: Obs, latency: str) -> None:
     held_ms = {"low": 15, "balanced": 40, "smooth": 150}[latency]
     ages_ms = []

@@ -7,6 +7,17 @@ import pytest
 
 from tests.support.namespace import can_separate, own_network
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Minutes of OBS are for whoever asks for them: `-m slow`, or a test by its name."""
+    if "slow" in str(config.option.markexpr) or any("::" in word for word in config.args):
+        return
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason='slow: pytest -m "slow or not slow" tests/obs'))
+
 
 @pytest.fixture(scope="session")
 def plugin() -> Path:

@@ -16,7 +16,7 @@ from rest_bridge.obs.changes import default_path
 from rest_bridge.obs.installation import find_installation
 from rest_bridge.obs.link import ObsLink, ObsUnavailable, WrongPassword
 from tests.support.face_daemon import FaceDaemon, flash_picture
-from tests.support.obs import KIND, PASSWORD, SCENE, Obs
+from tests.support.obs import PASSWORD, SCENE, Obs
 
 pytestmark = pytest.mark.device
 MICROPHONE = {
@@ -69,6 +69,16 @@ def wait_for_state(obs: Obs, wanted: dict[str, Any]) -> None:
     while state(obs) != wanted and time.monotonic() < deadline:
         time.sleep(0.05)
     assert state(obs) == wanted
+
+
+def remove(obs: Obs, name: str) -> None:
+    """Remove a source and wait for the thread that does it."""
+    obs.ask("RemoveInput", inputName=name)
+    deadline = time.monotonic() + 10
+    while name in {item["inputName"] for item in obs.ask("GetInputList")["inputs"]}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.2)  # it is off the list before it is gone
 
 
 def test_it_finds_port_and_password_in_obs_own_settings(obs: Obs) -> None:
@@ -137,7 +147,7 @@ def test_what_somebody_changed_afterwards_stays(
     with FaceDaemon(lambda _: GREY):
         assert run(capsys, "setup", "--microphone", "Mic/Aux")[0] == 0
     obs.ask("SetInputAudioSyncOffset", inputName="Mic/Aux", inputAudioSyncOffset=333)
-    obs.ask("RemoveInput", inputName="rest_bridge")
+    remove(obs, "rest_bridge")
     code, said, _ = run(capsys, "undo")
     assert code == 0
     assert "333 ms by somebody else's wish" in said["done"][0]
@@ -166,11 +176,7 @@ def test_check_tells_what_is_wrong_one_by_one(obs: Obs, capsys: pytest.CaptureFi
     assert "does not show the face (there is" in wrong()[0]
     obs.ask("SetCurrentProgramScene", sceneName=SCENE)
     obs.ask("RemoveScene", sceneName="Other")
-    obs.ask("RemoveInput", inputName="rest_bridge")
-    deadline = time.monotonic() + 10
-    while obs.ask("GetInputList", inputKind=KIND)["inputs"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    remove(obs, "rest_bridge")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def obs(plugin: Path, network: None, tmp_path_factory: pytest.TempPathFactory) -
 def _as_its_user(obs: Obs, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds this OBS's own settings, and its password there."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(obs.folder / "config"))
+    obs.forget_lines()
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
@@ -71,6 +72,16 @@ def wait_for_state(obs: Obs, wanted: dict[str, Any]) -> None:
     assert state(obs) == wanted
 
 
+def wait_for_picture(obs: Obs) -> None:
+    """Wait until our source has a size: its first picture was drawn."""
+    deadline = time.monotonic() + 20
+    while not obs.ask("GetSceneItemList", sceneName=SCENE)["sceneItems"][-1]["sceneItemTransform"][
+        "sourceWidth"
+    ]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def remove(obs: Obs, name: str) -> None:
     """Remove a source and wait for the thread that does it."""
     obs.ask("RemoveInput", inputName=name)
@@ -98,7 +109,7 @@ def test_setup_check_and_undo_leave_obs_as_it_was(
             'Added "rest_bridge" (native source) to the scene "Scene".',
             '"Mic/Aux" is delayed by 140 ms (before: 25 ms).',  # 100 measured, 40 held back
         ]
-        obs.wait_for_line("connected")
+        wait_for_picture(obs)
         settings = obs.ask("GetInputSettings", inputName="rest_bridge")["inputSettings"]
         assert settings["voice"] is False  # the microphone is heard instead
 
@@ -134,7 +145,7 @@ def test_without_a_microphone_the_source_brings_the_voice_and_the_doubled_one_is
         assert any("heard twice" in finding["text"] for finding in wrong)
         assert all(finding["remedy"] for finding in wrong)
         obs.ask("SetInputMute", inputName="Mic/Aux", inputMuted=True)
-        obs.wait_for_line("connected")
+        wait_for_picture(obs)
         assert run(capsys, "check")[0] == 0
         obs.ask("SetInputMute", inputName="Mic/Aux", inputMuted=False)
     assert run(capsys, "undo")[0] == 0

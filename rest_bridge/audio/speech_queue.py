@@ -45,23 +45,33 @@ class _Utterance:
     dry_since_ns: int | None = None
     rate_hz: int = 0
     resampler: Resampler | None = None
+    resampled_from: int = 0
+    """Position of the first sample that came at this rate."""
+    num_at_rate: int = 0
+    """Samples that came at this rate; the resampler holds some of them back between messages."""
 
     def append(self, message: PcmMessage) -> None:
         """Take a message's samples and marks."""
         if self.resampler is None or message.rate_hz != self.rate_hz:
-            self.rate_hz = message.rate_hz
+            if self.resampler is not None:
+                self._queue(self.resampler.flush())
+            self.rate_hz, self.resampled_from = message.rate_hz, self.num_received
+            self.num_at_rate = 0
             self.resampler = make_resampler(message.rate_hz, low_delay=True)
         for offset, name in message.marks:
-            self.marks.append((self.num_received + offset * VOICE_RATE_HZ // self.rate_hz, name))
-        parts = [self.resampler.process(message.samples.mean(axis=1, dtype=np.float32))]
+            place = (self.num_at_rate + offset) * VOICE_RATE_HZ // self.rate_hz
+            self.marks.append((self.resampled_from + place, name))
+        self.num_at_rate += len(message.samples)
+        self._queue(self.resampler.process(message.samples.mean(axis=1, dtype=np.float32)))
         if message.last:
-            parts.append(self.resampler.flush())
+            self._queue(self.resampler.flush())
             self.resampler, self.ended = None, True
-        for samples in parts:
-            if len(samples):
-                self.pieces.append(samples)
-                self.num_queued += len(samples)
-                self.num_received += len(samples)
+
+    def _queue(self, samples: FloatArray) -> None:
+        if len(samples):
+            self.pieces.append(samples)
+            self.num_queued += len(samples)
+            self.num_received += len(samples)
 
     def take_into(self, out: FloatArray) -> int:
         """Fill `out` from its start as far as the pieces go; return how many samples."""

@@ -274,6 +274,20 @@ def test_more_utterances_than_can_wait_are_dropped_and_counted() -> None:
     assert len(queue.status()["utterances"]) == 256
 
 
+@pytest.mark.parametrize("rate_hz", [8000, 22050, 44100, 48000])
+def test_marks_of_later_messages_are_exact_at_any_rate(rate_hz: int) -> None:
+    queue, _, listener = make_queue()
+    size = round(0.1 * rate_hz)
+    for number in range(3):  # what the resampler holds back between messages counts, too
+        queue.put(PcmMessage(speech(size), rate_hz, utterance="a", marks=((0, str(number)),)))
+    queue.put(PcmMessage(speech(0), rate_hz, utterance="a", last=True, marks=((0, "end"),)))
+    listener.take(10)
+    expected = [number * size * VOICE_RATE_HZ // rate_hz for number in range(4)]
+    marks = [index for event, _, index in listener.events if event == "mark"]
+    assert marks[:3] == expected[:3]
+    assert abs(marks[3] - expected[3]) <= 1
+
+
 @pytest.mark.parametrize("rate_hz", [8000, 22050, 44100, 192000])
 def test_any_rate_and_stereo_become_the_mono_voice(rate_hz: int) -> None:
     queue, _, listener = make_queue()

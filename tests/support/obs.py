@@ -4,6 +4,7 @@ To be started inside `own_network`: OBS's websocket listens on all interfaces.
 """
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -140,10 +141,16 @@ class Obs:
             except (ObsUnavailable, ObsRefused):  # its port opens a little before OBS answers
                 time.sleep(0.1)
 
-    def stop(self) -> None:
-        """End OBS as a person does, and Xvfb."""
+    def stop(self) -> bool:
+        """End OBS and Xvfb.
+
+        Returns:
+            Whether OBS ended in order. OBS 29 closes its window from inside its handler of SIGINT,
+            which now and then crashes or hangs it in Qt, with any source or none: not our matter.
+        """
         if self.client is not None:
-            self.client.__exit__()
+            with contextlib.suppress(ObsUnavailable):
+                self.client.__exit__()
             self.client = None
         obs, xvfb = self.process, self._processes[0]
         obs.send_signal(signal.SIGINT)
@@ -152,11 +159,11 @@ class Obs:
         except subprocess.TimeoutExpired:
             obs.kill()
             obs.wait()
-            raise AssertionError("OBS did not end:\n" + self.log[-3000:]) from None
         finally:
             xvfb.terminate()
             xvfb.wait()
             self._processes.clear()
+        return obs.returncode == 0
 
     @property
     def log(self) -> str:

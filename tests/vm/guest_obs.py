@@ -46,7 +46,7 @@ def is_shown(shot: np.ndarray) -> bool:
 def main() -> int:
     """Run the chain until OBS shows what the camera was given."""
     virtual_camera._START_TIMEOUT_S = 90.0
-    link._CONNECT_S = link._ANSWER_S = 120.0
+    link._CONNECT_S = link._ANSWER_S = PATIENCE_S
     support._START_S = PATIENCE_S
     support._PRIORITY.clear()
     begin_s = time.monotonic()

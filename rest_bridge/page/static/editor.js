@@ -25,9 +25,9 @@ export function editor(context, portrait, changed) {
   async function send(op, body) {
     node.classList.add("busy");
     const answer = await attempt(() => link.ask(op, body, report));
-    node.classList.remove("busy");
     bar.report(null);
     await load();
+    node.classList.remove("busy");
     if (answer) changed();
   }
   async function load() {
@@ -60,6 +60,7 @@ export function editor(context, portrait, changed) {
   const inside = ([x, y]) => [Math.min(facts.width, Math.max(0, x)), Math.min(facts.height, Math.max(0, y))];
 
   function draw() {
+    const focused = svg.contains(document.activeElement) ? document.activeElement.dataset.handle : undefined;
     svg.replaceChildren();
     svg.setAttribute("viewBox", `0 0 ${facts.width} ${facts.height}`);
     wholeButton.hidden = !facts.crop;
@@ -77,6 +78,7 @@ export function editor(context, portrait, changed) {
       circle.dataset.handle = key;
       grip(circle, [key]);
     }
+    if (focused) svg.querySelector(`[data-handle="${focused}"]`)?.focus(); // arrow keys go on
   }
 
   /** Let an element move some handles, by pointer or arrow keys. */

@@ -134,7 +134,7 @@ export class Stage extends EventTarget {
     this.delays.sort((a, b) => a - b);
     this.delay = this.delays[this.delays.length >> 1] ?? null;
     this.delays = [];
-    $("fact-fps").textContent = this.fps === null ? "" : t("stage.fps", { fps: this.fps.toFixed(0) });
+    $("fact-fps").textContent = this.fps === null ? "" : t("stage.fps", { count: this.fps.toFixed(0) });
     $("fact-delay").textContent = this.delay === null ? "" : t("stage.delay", { ms: this.delay.toFixed(0) });
   }
 

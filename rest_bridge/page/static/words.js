@@ -20,9 +20,10 @@ export async function loadWords() {
   document.documentElement.lang = name;
 }
 
-/** Return a text; {name} in it is replaced. A missing one is shown in English. */
+/** Return a text; {name} in it is replaced; with {count} of one, key + ".one". A missing one is shown in English. */
 export function t(key, values = {}) {
-  const text = words[key] ?? english[key] ?? key;
+  const isOne = "count" in values && new Intl.PluralRules(document.documentElement.lang).select(Number(values.count)) === "one";
+  const text = (isOne && words[`${key}.one`]) || (words[key] ?? ((isOne && english[`${key}.one`]) || english[key])) || key;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 

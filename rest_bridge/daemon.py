@@ -28,7 +28,7 @@ from rest_bridge.graph import Closable, Graph, Outlet, build_graph
 from rest_bridge.handoff import FrameQueue, SampleRing
 from rest_bridge.latency import breakdown
 from rest_bridge.listener import Listener
-from rest_bridge.memory import MemoryKeeper
+from rest_bridge.memory import MemoryKeeper, share_one_heap
 from rest_bridge.outputs import CLOSE_S, Outputs
 from rest_bridge.presenter import Presenter
 from rest_bridge.speech_track import SpeechTrack
@@ -123,6 +123,7 @@ class Daemon:
         Raises:
             RestBridgeError: voice, portrait, model or a required output failed.
         """
+        share_one_heap()
         with _signals(self._interrupt):
             try:
                 self._spawn("start", self._start)
@@ -246,9 +247,7 @@ class Daemon:
         self._queue.close(discard=True)
         self._join("start")  # else it opens outputs that nobody closes any more
         closers: list[Callable[[], object]] = [
-            part.close
-            for part in (self._listener, self._control, self._desk)
-            if part is not None
+            part.close for part in (self._listener, self._control, self._desk) if part is not None
         ]
         closers += self._outputs.closers()
         self._join("presenter")

@@ -3,6 +3,12 @@
 glibc keeps what was freed between things still in use: a recording that fell behind for a second,
 a face that was changed, a tier that was left. Measured in 30 minutes of losses and recordings: 110
 MB. It is given back when that has become much. Other C libraries do this by themselves.
+
+It also gives each thread a heap of its own, up to eight for each core, and what one thread freed no
+other can use: with the face, recordings and overload 227 MB lay free in them after two minutes, and
+180 of them stayed when trimmed, between things still in use. All threads share one heap here: 37 MB
+free, and flat. A picture takes as long to draw as before (9.3 to 9.9 ms at 512 pixels); a fixed
+limit for blocks that are mapped by themselves would also do, but costs 3 ms more of page faults.
 """
 
 import ctypes
@@ -15,6 +21,24 @@ from typing import Final
 _SPARE_BYTES: Final = 32_000_000
 """Giving back takes 0.06 ms a megabyte, in which others who ask for memory wait: 2 ms."""
 _SIZES: Final = Path("/proc/self/statm")
+_M_ARENA_MAX: Final = -8
+"""Of glibc's malloc.h."""
+
+
+def share_one_heap() -> bool:
+    """Let all threads of this process take memory from one heap; before they are started.
+
+    Returns:
+        Whether this C library has such a setting. Who chose one in the environment keeps it.
+    """
+    if sys.platform != "linux" or "MALLOC_ARENA_MAX" in os.environ:
+        return False
+    if "glibc.malloc.arena_max" in os.environ.get("GLIBC_TUNABLES", ""):
+        return False
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1))
+    except (OSError, AttributeError):  # musl
+        return False
 
 
 class MemoryKeeper:

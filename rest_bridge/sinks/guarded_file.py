@@ -30,7 +30,8 @@ class GuardedFile(io.RawIOBase):
     def fail(self, error: Exception) -> None:
         """Keep the first error and write nothing from now on."""
         if self.error is None:
-            self.error = error
+            # Its traceback would hold the encoder, with 10 MB, until the next full collection.
+            self.error = error.with_traceback(None)
 
     def write(self, data: Any, /) -> int:
         """Write all of `data`; say so even after an error."""

@@ -294,6 +294,10 @@ class SinkRunner:
                 self._sink.close()
             except Exception as second:  # noqa: BLE001 - the first error is the one to report
                 _log.debug("%s failed to close: %s", self._sink.name, second)
+        # What is kept for the status is the sentence: a traceback holds every picture, encoder and
+        # file on its way, in a circle with this runner, until Python's next full collection.
+        failure = failure.with_traceback(None)
+        failure.__context__ = failure.__cause__ = None
         with self._changed:
             self._waiting.clear()
             self._pictures_waiting = 0

@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import gc
 import io
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -324,6 +326,24 @@ def test_dev_full_fails_the_recorder_and_the_stream_goes_on(tmp_path: Path) -> N
     assert runner.status.state == "failed"
     assert "disk is full" in runner.status.error
     assert [name for name, _ in failures] == ["recorder"]
+
+
+def test_an_encoder_that_met_a_full_disk_is_freed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.symlink_to("/dev/full")
+    gc.disable()  # the 9 MB of an encoder must not wait for a full collection
+    try:
+        writer = VideoWriter(path, FORMAT)
+        freed = weakref.ref(writer)
+        with contextlib.suppress(SinkError):
+            for index in range(200):
+                writer.write(plain_picture(), index * FRAME_DURATION_NS)
+        with pytest.raises(SinkError, match="already closed"):
+            writer.write(plain_picture(), 200 * FRAME_DURATION_NS)
+        del writer
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.device

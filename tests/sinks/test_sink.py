@@ -1,6 +1,8 @@
 """Sink runner: bounded, counted, and a sink that fails harms nobody else."""
 
+import gc
 import threading
+import weakref
 from typing import Literal
 
 import pytest
@@ -218,3 +220,33 @@ def test_close_without_drain_gives_up_what_waits() -> None:
 
 def test_close_before_start_is_harmless() -> None:
     assert SinkRunner(FakeSink(), FORMAT).close()
+
+
+class _Encoder:
+    """Something large that is only known to the calls that fail."""
+
+
+class _FailingInside(FakeSink):
+    def send(self, frame: Frame) -> None:
+        encoder = _Encoder()
+        self.seen = weakref.ref(encoder)
+        try:
+            raise OSError("disk")
+        except OSError as error:
+            raise SinkError("The disk is full.") from error
+
+
+def test_a_failure_that_is_kept_holds_nothing_of_where_it_happened() -> None:
+    sink = _FailingInside()
+    errors: list[SinkError] = []
+    runner = SinkRunner(sink, FORMAT, on_failure=lambda _, error: errors.append(error))
+    gc.disable()  # what only a full collection frees stays for minutes
+    try:
+        runner.start()
+        runner.offer(make_frame(0))
+        runner._thread.join(WAIT_S)
+        assert runner.status.error == "The disk is full."
+        assert len(errors) == 1
+        assert sink.seen() is None
+    finally:
+        gc.enable()

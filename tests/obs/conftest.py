@@ -6,17 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.namespace import can_separate, own_network
+from tests.support.slow import skip_unasked
 
 HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Minutes of OBS are for whoever asks for them: `-m slow`, or a test by its name."""
-    if "slow" in str(config.option.markexpr) or any("::" in word for word in config.args):
-        return
-    for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason='slow: pytest -m "slow or not slow" tests/obs'))
+    skip_unasked(config, items, HERE)
 
 
 @pytest.fixture(scope="session")

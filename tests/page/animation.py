@@ -1,6 +1,6 @@
 """Writes docs/images/face.webp: a few seconds of real output, small enough for a README.
 
-    python -m tests.page.animation [FACE ...]
+python -m tests.page.animation [FACE ...]
 """
 
 import subprocess

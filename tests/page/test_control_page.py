@@ -3,15 +3,12 @@
 One daemon and one tab for the file: the tests follow each other as a newcomer's clicks do.
 """
 
-import base64
 import json
-import os
 import socket
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,15 +18,25 @@ from PIL import Image
 from rest_bridge.gallery import FACES_PATH
 from tests.support.chromium import Chromium, Page, find_chromium
 from tests.support.page_daemon import TOKEN, PageDaemon
+from tests.support.page_hands import (
+    PATIENCE_S,
+    ask,
+    choose,
+    click,
+    drag,
+    find,
+    give,
+    shown,
+    status,
+    tab,
+    until,
+)
 from tests.support.pulse import running_pulse
 
 pytestmark = [
     pytest.mark.device,
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium here (apt install chromium)"),
 ]
-
-PATIENCE_S = float(os.environ.get("REST_BRIDGE_TEST_PATIENCE_S", "120"))
-"""The machine may be busy with other things."""
 
 
 @pytest.fixture(scope="module")
@@ -61,69 +68,6 @@ def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Image.open(FACES_PATH / "maya" / "portrait.png") as picture:
         picture.convert("RGB").resize((420, 420)).save(path, quality=92)
     return path
-
-
-def click(page: Page, selector: str) -> None:
-    """Click where an element is, as a mouse would: it must be visible and on top."""
-    box = page.evaluate(
-        f"(() => {{ const n = {find(selector)}; n.scrollIntoView({{block: 'center'}});"
-        " const b = n.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-    )
-    for kind in ("mousePressed", "mouseReleased"):
-        page.call(
-            "Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1
-        )
-
-
-def find(selector: str) -> str:
-    """Return the expression for an element: CSS, or `text=...` for a button that says so."""
-    if selector.startswith("text="):
-        text = json.dumps(selector.removeprefix("text="))
-        return (
-            "[...document.querySelectorAll('button,summary,a')]"
-            f".find((n) => n.innerText.trim() === {text} && n.offsetParent)"
-        )
-    return f"document.querySelector({json.dumps(selector)})"
-
-
-def give(page: Page, selector: str, *files: Path) -> None:
-    """Give files to a file field, as its dialogue would."""
-    root = page.call("DOM.getDocument")["root"]["nodeId"]
-    node = page.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-    page.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
-
-
-def choose(page: Page, selector: str, value: str) -> None:
-    page.evaluate(
-        f"(() => {{ const n = {find(selector)}; n.value = {json.dumps(value)};"
-        " n.dispatchEvent(new Event('input')); n.dispatchEvent(new Event('change')); })()"
-    )
-
-
-def tab(page: Page, name: str) -> None:
-    click(page, f"#tab-{name}")
-    page.wait_for(f"document.getElementById('panel').dataset.tab === '{name}'")
-
-
-def ask(page: Page, daemon: PageDaemon, call: str) -> dict[str, Any]:
-    with urllib.request.urlopen(
-        f"http://127.0.0.1:{daemon.port}/do/{call}{'&' if '?' in call else '?'}token={TOKEN}",
-        timeout=60,
-    ) as reply:
-        return dict(json.load(reply)["body"])
-
-
-def status(page: Page, daemon: PageDaemon) -> dict[str, Any]:
-    return ask(page, daemon, "status")
-
-
-def until(read: Any, timeout_s: float = PATIENCE_S) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if found := read():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it did not become true")
 
 
 def test_the_guide_comes_first_with_a_face_that_speaks(page: Page, daemon: PageDaemon) -> None:
@@ -180,26 +124,7 @@ def test_points_are_dragged_and_the_face_follows(page: Page, daemon: PageDaemon)
     folder = daemon.home / "xdg_data_home/rest_bridge/portraits/my-aunt"
     before = folder.joinpath("avatar.npz").stat().st_mtime_ns
     found = json.loads(folder.joinpath("found.json").read_text())
-    x, y = page.evaluate(
-        "(() => { const n = document.querySelector('[data-handle=chin]');"
-        " n.scrollIntoView({block: 'center'}); const b = n.getBoundingClientRect();"
-        " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-    )
-    for kind, dy in (
-        ("mousePressed", 0),
-        ("mouseMoved", 12),
-        ("mouseMoved", 24),
-        ("mouseReleased", 24),
-    ):
-        page.call(
-            "Input.dispatchMouseEvent",
-            type=kind,
-            x=x,
-            y=y + dy,
-            button="left",
-            buttons=1,
-            clickCount=1,
-        )
+    drag(page, "[data-handle=chin]", 0, 24)
     until(lambda: folder.joinpath("avatar.npz").stat().st_mtime_ns > before)
     moved = json.loads(folder.joinpath("landmarks.json").read_text())
     assert moved[8][1] > found[8][1] + 3, "the chin is lower"
@@ -210,19 +135,6 @@ def test_points_are_dragged_and_the_face_follows(page: Page, daemon: PageDaemon)
     until(lambda: json.loads(folder.joinpath("landmarks.json").read_text())[58][0] < moved[58][0])
     page.wait_for("!document.querySelector('.busy')", PATIENCE_S)
     assert page.problems == []
-
-
-def shown(page: Page) -> Any:
-    """Return the canvas's pixels, uint8 [H, W, 4]."""
-    width, height, data = page.evaluate(
-        "(() => { const c = document.getElementById('face'); const d = c.getContext('2d')"
-        ".getImageData(0, 0, c.width, c.height).data; let s = '';"
-        " for (let i = 0; i < d.length; i += 8192)"
-        " s += String.fromCharCode(...d.subarray(i, i + 8192));"
-        " return [c.width, c.height, btoa(s)]; })()"
-    )
-
-    return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
 
 
 def test_the_background_goes_and_becomes_a_colour(page: Page, daemon: PageDaemon) -> None:

@@ -145,7 +145,7 @@ export function editor(context, portrait, changed) {
       const [x, y, side] = facts.wish;
       shade.setAttribute("d", `M0 0h${facts.width}v${facts.height}H0zM${x} ${y}h${side}v${side}h${-side}z`);
       for (const [key, value] of Object.entries({ x, y, width: side, height: side })) frame.setAttribute(key, value);
-      for (const [key, value] of Object.entries({ x: x + side - 2 * unit, y: y + side - 2 * unit, width: 4 * unit, height: 4 * unit })) corner.setAttribute(key, value);
+      for (const [key, value] of Object.entries({ x: x + side - 6 * unit, y: y + side - 6 * unit, width: 5 * unit, height: 5 * unit })) corner.setAttribute(key, value);
     };
     const drag = (element, apply) => {
       let from = null, before = null;

@@ -1,9 +1,11 @@
 """A newcomer's way, counted: from nothing to one's own portrait speaking.
 
-    python -m tests.page.newcomer PICTURE
+    python -m tests.page.newcomer PICTURE [--default]
 
 Starts `rest-bridge start` in an empty home, opens the page in Chromium and drops the picture as a
 person would. Prints clicks and seconds as one line of JSON.
+The daemon runs at 256 x 256 with the effort "sparse", as in the tests; with `--default` as a person
+starts it.
 """
 
 import json
@@ -13,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from rest_bridge.config import Config
 from tests.support.chromium import Chromium
 from tests.support.page_daemon import PageDaemon
 
@@ -20,6 +23,10 @@ from tests.support.page_daemon import PageDaemon
 def main() -> int:
     """Go the way; return the exit code."""
     picture = Path(sys.argv[1]).absolute()
+    usual = Config()
+    words = ["--set", f"output.size={usual.output.size}"]
+    words += ["--set", f"generator.tier={usual.generator.tier}"]
+    words = words if "--default" in sys.argv else []
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -30,7 +37,7 @@ def main() -> int:
         def reached(what: str) -> None:
             times[what] = round(time.monotonic() - begin, 1)
 
-        with PageDaemon(Path(home), port) as daemon:
+        with PageDaemon(Path(home), port, *words) as daemon:
             reached("page_is_served_s")
             page = chromium.open(daemon.url, width=1280, height=900)
             page.wait_for("Number(document.getElementById('face').dataset.seq) > 0", 180)

@@ -228,6 +228,7 @@ class _Encoder:
 
 class _FailingInside(FakeSink):
     def send(self, frame: Frame) -> None:
+        self.in_send.set()
         encoder = _Encoder()
         self.seen = weakref.ref(encoder)
         try:
@@ -244,7 +245,8 @@ def test_a_failure_that_is_kept_holds_nothing_of_where_it_happened() -> None:
     try:
         runner.start()
         runner.offer(make_frame(0))
-        runner._thread.join(WAIT_S)
+        assert sink.in_send.wait(WAIT_S)
+        assert runner.close(WAIT_S)
         assert runner.status.error == "The disk is full."
         assert len(errors) == 1
         assert sink.seen() is None

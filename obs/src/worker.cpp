@@ -236,7 +236,7 @@ void Worker::Watch(Connection *connection) {
     connection->refused = status.refused;
     char refusal[256];
     rb_client_refusal(connection->client.raw, refusal, sizeof refusal);
-    if (refusal != refusal_) {
+    if (refusal_.empty()) {  // one line until pictures come again, whatever else comes
       refusal_ = refusal;
       Say(LOG_WARNING,
           Text("%s sends what cannot be read: %s", connection->addresses.frames.c_str(), refusal));

@@ -193,8 +193,8 @@ def test_garbage_in_messages_harms_nothing(obs: Obs) -> None:
         obs.add_source()
         obs.wait_for_line("sends what cannot be read")
         time.sleep(1.5)
-    # One line for each different reason, not for each message: 300 came.
-    assert len(obs.own_lines()) <= 60
+    # One line, though 300 messages came that are wrong in many ways.
+    assert sum("cannot be read" in line for line in obs.own_lines()) == 1
     with FaceDaemon(lambda _: RED):
         until(lambda: shows(obs, RED))
 

@@ -6,9 +6,9 @@ MB. It is given back when that has become much. Other C libraries do this by the
 
 It also gives each thread a heap of its own, up to eight for each core, and what one thread freed no
 other can use: with the face, recordings and overload 227 MB lay free in them after two minutes, and
-180 of them stayed when trimmed, between things still in use. All threads share one heap here: 37 MB
-free, and flat. A picture takes as long to draw as before (9.3 to 9.9 ms at 512 pixels); a fixed
-limit for blocks that are mapped by themselves would also do, but costs 3 ms more of page faults.
+most of that stayed when trimmed. All threads share one heap here: 37 MB free, and flat. A picture
+takes about as long to draw (10.3 to 11.5 ms at 512 pixels; with many heaps 10.0 to 10.7); a fixed
+limit for blocks that are mapped by themselves would also do, but costs 3 ms of page faults.
 """
 
 import ctypes

@@ -18,6 +18,12 @@ from tests.support.page_daemon import PageDaemon
 
 DOCS = Path(__file__).parents[2] / "docs" / "images" / "page"
 TABS = ("start", "faces", "live", "moods", "timing", "more")
+PLACES = {
+    "outputs": ("live", ".outputs"),
+    "voice": ("live", "h2:nth-of-type(2)"),
+    "computer": ("more", ".findings"),
+}
+"""Further pictures: a tab, and the element in it that stands at the top."""
 
 
 def open_tab(chromium: Chromium, url: str, tab: str, *, phone: bool, dark: bool) -> Page:
@@ -48,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", type=Path, help="folder for every tab, size and mode")
     parser.add_argument("--portrait", type=Path, help="a picture to import first")
-    parser.add_argument("--tabs", default=",".join(TABS))
+    parser.add_argument("--tabs", default=",".join((*TABS, *PLACES)))
     chosen = parser.parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -70,24 +76,29 @@ def take(chromium: Chromium, daemon: PageDaemon, chosen: argparse.Namespace) -> 
         node = page.call("DOM.querySelector", nodeId=root, selector=".dropping input")["nodeId"]
         page.call("DOM.setFileInputFiles", nodeId=node, files=[str(chosen.portrait.absolute())])
         page.wait_for("document.querySelectorAll('.face').length > 5", 180)
-    for tab in tabs:
+    for name in tabs:
+        tab, top = PLACES.get(name, (name, ""))
         if chosen.all is None:
             page = open_tab(chromium, daemon.url, tab, phone=False, dark=False)
+            if top:
+                page.evaluate(f"document.querySelector('#panel {top}').scrollIntoView()")
+                page.evaluate("scrollBy(0, -90)")
+                time.sleep(1.0)
             if tab == "faces" and chosen.portrait:
                 page.evaluate("document.querySelector('details.part summary').click()")
                 time.sleep(3.0)
             DOCS.mkdir(parents=True, exist_ok=True)
             shot = cv2.cvtColor(page.screenshot(), cv2.COLOR_RGBA2BGR)
-            cv2.imwrite(str(DOCS / f"{tab}.jpg"), shot, [cv2.IMWRITE_JPEG_QUALITY, 84])
+            cv2.imwrite(str(DOCS / f"{name}.jpg"), shot, [cv2.IMWRITE_JPEG_QUALITY, 84])
             continue
         chosen.all.mkdir(parents=True, exist_ok=True)
         for phone in (False, True):
             for dark in (False, True):
                 page = open_tab(chromium, daemon.url, tab, phone=phone, dark=dark)
                 whole(page, 390 if phone else 1180)
-                name = f"{tab}-{'phone' if phone else 'desktop'}-{'dark' if dark else 'light'}.png"
+                file = f"{tab}-{'phone' if phone else 'desktop'}-{'dark' if dark else 'light'}.png"
                 shot = cv2.cvtColor(page.screenshot(), cv2.COLOR_RGBA2BGR)
-                cv2.imwrite(str(chosen.all / name), shot)
+                cv2.imwrite(str(chosen.all / file), shot)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ class Played:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with running_daemon(tmp_path_factory.mktemp("daemon"), avatar="theo", speech=True) as daemon:
+    folder = tmp_path_factory.mktemp("daemon")
+    with running_daemon(folder, avatar="theo", speech=True, size=256) as daemon:
         yield daemon
 
 

@@ -50,13 +50,17 @@ def test_a_louder_background_hides_more_of_the_voice(monkeypatch) -> None:
 
 def test_it_is_near_what_mixing_the_samples_gives(monkeypatch) -> None:
     at(monkeypatch, 10.0)
-    near, other = voice(0), voice(1)
-    real = features(add_noise(near, other, 10.0))
-    made = MIXER.mix(features(near), [features(other)], np.random.default_rng(0))
-    # The moment of the other voice is drawn, so levels are compared, not frames.
-    settled = slice(200, None)
-    assert made[settled].mean() == pytest.approx(real[settled].mean(), abs=0.25)
-    assert made[settled].std() == pytest.approx(real[settled].std(), abs=0.3)
+    levels, kept = [], []
+    for seed in range(4):
+        near, other = voice(seed), voice(seed + 10)
+        clean, real = features(near), features(add_noise(near, other, 10.0))
+        made = MIXER.mix(clean, [features(other)], np.random.default_rng(0))
+        # The moment of the other voice is drawn, so levels are compared, not frames.
+        levels.append(made[200:].mean() - real[200:].mean())
+        kept.append(similarity(made, clean) - similarity(real, clean))
+    assert abs(np.mean(levels)) < 0.25
+    # The spread is set for recorded talkers; these buzzes swing more, and keep 0.1 more.
+    assert abs(np.mean(kept)) < 0.15
 
 
 def test_same_chance_same_mixture_and_inputs_are_untouched() -> None:

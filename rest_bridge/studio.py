@@ -227,15 +227,7 @@ class Studio:
 
         Returns:
             `output`, `running` false, and what it did: `sent`, `dropped`, `error`.
-
-        Raises:
-            SinkError: subscribers and control clients live on ZeroMQ, it cannot be stopped.
         """
-        if key == "zeromq":
-            raise SinkError(
-                "ZeroMQ cannot be stopped while the daemon runs: others have subscribed; set "
-                "endpoints.enabled = false for the next start."
-            )
         status: SinkStatus | None = self._outputs.stop(key)
         if status is None:
             return {"output": key, "running": False, "already": True}

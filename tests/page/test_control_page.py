@@ -210,6 +210,12 @@ def test_voice_gain_gate_and_outputs(page: Page, daemon: PageDaemon) -> None:
     until(lambda: outputs().get("voice_out", {}).get("state") == "running")
     click(page, ".switch[aria-label=VMC]")
     until(lambda: outputs().get("vmc", {}).get("state") == "running")
+    zeromq = ".switch[aria-label='Games and own programs']"
+    click(page, zeromq)
+    until(lambda: outputs().get("zeromq", {}).get("state") == "running")
+    page.wait_for(f"document.querySelector(\"{zeromq}\").ariaChecked === 'true'", PATIENCE_S)
+    click(page, zeromq)
+    until(lambda: "zeromq" not in outputs())
     click(page, ".switch[aria-label=Recording]")
     until(lambda: outputs().get("recording", {}).get("state") == "running")
     time.sleep(1.0)

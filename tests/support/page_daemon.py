@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support.daemon import free_ports
+
 TOKEN = "page-test"
 
 
@@ -21,10 +23,13 @@ class PageDaemon:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("REST_BRIDGE_")}
         homes = {name: str(home / name.lower()) for name in
                  ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}  # fmt: skip
+        frames, events = free_ports(2)
         settings = {
             "preview.port": port,
             "preview.token": TOKEN,
             "endpoints.enabled": "false",
+            "endpoints.frames": f"tcp://127.0.0.1:{frames}",
+            "endpoints.events": f"tcp://127.0.0.1:{events}",
             "output.size": 256,
             "generator.tier": "sparse",
         }

@@ -160,7 +160,7 @@ function outputs(context, closers) {
     row("camera", null, { options: () => ({ background: background.value }), extra: h("span.inline", t("live.behind"), " ", background) }),
     row("obs", copyable(sourceLink(context), t("where.copyObs")), { fixed: true, extra: h("span.inline", t("live.withVoice"), " ", copyable(sourceLink(context, true), t("where.copyObs"))) }),
     row("recording", null, { extra: time }),
-    endpoints.enabled === false ? null : row("zeromq", copyable(endpoints.frames ?? ""), { fixed: true }),
+    row("zeromq", copyable(endpoints.frames ?? "")),
     row("vmc", copyable("127.0.0.1:39539")),
     row("live_link", copyable("127.0.0.1:11111")),
     row("vtube_studio", null)].filter(Boolean));

@@ -2,6 +2,10 @@
 
 import contextlib
 import json
+import os
+import pty
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -240,3 +244,25 @@ def test_another_password_and_another_server_are_told_apart(
     assert "wants another" not in run(capsys, "check")[2]
     with pytest.raises(ObsUnavailable, match="No OBS answers"), ObsLink(port=4477, password=""):
         pass
+
+
+def test_a_person_at_a_terminal_is_asked_for_the_password(obs: Obs) -> None:
+    main, side = pty.openpty()
+    environment = os.environ | {PASSWORD_VARIABLE: "another"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "rest_bridge", "obs", "check"],
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: os.login_tty(side),
+    ):
+        os.close(side)
+        said = b""
+        with contextlib.suppress(OSError):  # the terminal's end
+            while part := os.read(main, 4096):
+                said += part
+                if said.endswith(b"obs-websocket: "):
+                    os.write(main, PASSWORD.encode() + b"\n")
+    os.close(main)
+    text = said.decode()
+    assert "obs-websocket 5." in text
+    assert PASSWORD not in text, "it is not echoed"

@@ -74,14 +74,14 @@ def test_the_scripts_can_be_run_and_are_valid_bash() -> None:
 def test_without_an_nvidia_driver_the_cpu_runtime_is_taken(setup: Setup) -> None:
     setup.nvidia(9)  # the tool is there, the driver is not
     calls = setup.run("demo", "--seconds", "3")
-    assert extras(calls) == "cpu,osc"
+    assert extras(calls) == "cpu,osc,obs"
     assert calls[-1] == "ran demo --seconds 3"
     assert not any("torch" in call for call in calls)
 
 
 def test_with_an_nvidia_driver_the_gpu_runtime_is_taken(setup: Setup) -> None:
     setup.nvidia(0)
-    assert extras(setup.run("demo")) == "gpu,osc"
+    assert extras(setup.run("demo")) == "gpu,osc,obs"
 
 
 def test_a_changed_runtime_removes_the_other_one_first(setup: Setup) -> None:

@@ -128,7 +128,7 @@ void Worker::Run() {
     const Settings settings = settings_;
     if (!settings.SameConnection(before)) {  // other settings: tell what becomes of them
       state_ = State::kNew;
-      refusal_.clear();
+      refused_here_ = false;
       renew_ns_ = kFirstRenewalNs;
     }
     before = settings;
@@ -220,6 +220,7 @@ void Worker::Watch(Connection *connection) {
     Begin(connection, status);
   } else if (!is_live && state_ == State::kLive) {
     state_ = State::kLost;
+    refused_here_ = false;
     connection->quiet_since_ns = connection->watched_ns;
     Say(LOG_WARNING, Text("the daemon at %s is gone; the last picture stays until it is back",
                           connection->addresses.frames.c_str()));
@@ -236,8 +237,8 @@ void Worker::Watch(Connection *connection) {
     connection->refused = status.refused;
     char refusal[256];
     rb_client_refusal(connection->client.raw, refusal, sizeof refusal);
-    if (refusal_.empty()) {  // one line until pictures come again, whatever else comes
-      refusal_ = refusal;
+    if (!refused_here_) {  // one line for each daemon, whatever else comes from it
+      refused_here_ = true;
       Say(LOG_WARNING,
           Text("%s sends what cannot be read: %s", connection->addresses.frames.c_str(), refusal));
     }
@@ -271,7 +272,6 @@ void Worker::Begin(Connection *connection, const rb_status &status) {
   renew_ns_ = kFirstRenewalNs;
   connection->streams = status.streams;
   connection->paused = false;
-  refusal_.clear();
   shown_avatar_.clear();
   connection->remote->Greet();
   Say(LOG_INFO,

@@ -58,7 +58,8 @@ class Worker {
   std::mutex remote_mutex_;
   Remote *remote_ = nullptr;  // while connected
   // Used by the thread only; these outlive a connection, so that nothing is said twice.
-  std::string shown_avatar_, refusal_;
+  std::string shown_avatar_;
+  bool refused_here_ = false;
   State state_ = State::kNew;
   int64_t renew_ns_ = 0;
   std::thread thread_;        // last: it uses all of the above

@@ -194,7 +194,7 @@ def test_garbage_in_messages_harms_nothing(obs: Obs) -> None:
         obs.wait_for_line("sends what cannot be read")
         time.sleep(1.5)
     # One line, though 300 messages came that are wrong in many ways.
-    assert sum("cannot be read" in line for line in obs.own_lines()) == 1
+    assert sum("cannot be read" in line for line in obs.own_lines()) == 1, obs.own_lines()
     with FaceDaemon(lambda _: RED):
         until(lambda: shows(obs, RED))
 

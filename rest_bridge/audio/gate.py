@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from rest_bridge.types import AdvancingSource, AudioChunk, AudioSource
+from rest_bridge.audio.wrapped import WrappedSource
+from rest_bridge.types import AudioChunk, AudioSource
 
 OFF_DB: Final = -90.0
 _HOLD_S: Final = 0.3
@@ -13,7 +14,7 @@ _HOLD_S: Final = 0.3
 _FADE_S: Final = 0.05
 
 
-class GateSource:
+class GateSource(WrappedSource):
     """Another source, silent while it is quieter than a threshold.
 
     It opens with the whole piece that is loud enough (10 ms), so that no onset is cut, holds, and
@@ -25,22 +26,9 @@ class GateSource:
     """
 
     def __init__(self, source: AudioSource, threshold_db: float) -> None:
-        self.source = source
+        super().__init__(source)
         self._threshold = 10 ** (threshold_db / 20)
         self._open_for_s = 0.0
-        self.name = source.name
-        self.sample_rate_hz = source.sample_rate_hz
-        self.live = source.live
-
-    @property
-    def advance_samples(self) -> int:
-        """See `AdvancingSource`; 0 where the source is none."""
-        return self.source.advance_samples if isinstance(self.source, AdvancingSource) else 0
-
-    @advance_samples.setter
-    def advance_samples(self, value: int) -> None:
-        if isinstance(self.source, AdvancingSource):
-            self.source.advance_samples = value
 
     def read(self, num_samples: int, timeout_s: float) -> AudioChunk:
         """Return the next samples (see `AudioSource.read`)."""
@@ -57,7 +45,3 @@ class GateSource:
         left_s = begin_s - np.arange(len(samples)) / self.sample_rate_hz
         gain = np.clip(left_s / _FADE_S, 0.0, 1.0).astype(np.float32)
         return replace(chunk, samples=samples * gain)
-
-    def close(self) -> None:
-        """Close the source; idempotent."""
-        self.source.close()

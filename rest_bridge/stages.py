@@ -196,24 +196,22 @@ class NoPictures:
         return [np.zeros((1, 1, 4), np.uint8)] * (LATENT_STRIDE * len(latents))
 
 
-class EnlargedPictures:
-    """A decoder of small pictures, enlarged to the size of the stream."""
+class WrappedPictures:
+    """A decoder whose pictures are changed, or waited for, on their way: `_each` says how."""
 
-    def __init__(self, decoder: PictureStage, size_px: int) -> None:
+    def __init__(self, decoder: PictureStage) -> None:
         """Wrap a decoder.
 
         Args:
             decoder: draws.
-            size_px: width and height of what comes out.
         """
         self._decoder = decoder
-        self._size = (size_px, size_px)
 
     def decode(
         self, latents: FloatArray, wanted: Sequence[bool] | None = None
     ) -> Iterable[ByteArray | None]:
         """Draw like `PictureStage.decode`."""
-        return self._enlarged(self._decoder.decode(latents, wanted))
+        return self._each(self._decoder.decode(latents, wanted))
 
     def decode_between(
         self,
@@ -226,10 +224,27 @@ class EnlargedPictures:
     ) -> Iterable[ByteArray | None]:
         """Draw like `BetweenStage.decode_between`."""
         decoder = self._decoder
-        assert isinstance(decoder, BetweenStage), "smaller pictures come from the same decoder"
-        return self._enlarged(decoder.decode_between(latents, second, below, above, share, wanted))
+        assert isinstance(decoder, BetweenStage), "asked of such decoders only"
+        return self._each(decoder.decode_between(latents, second, below, above, share, wanted))
 
-    def _enlarged(self, pictures: Iterable[ByteArray | None]) -> Iterable[ByteArray | None]:
+    def _each(self, pictures: Iterable[ByteArray | None]) -> Iterable[ByteArray | None]:
+        raise NotImplementedError
+
+
+class EnlargedPictures(WrappedPictures):
+    """A decoder of small pictures, enlarged to the size of the stream."""
+
+    def __init__(self, decoder: PictureStage, size_px: int) -> None:
+        """Wrap a decoder.
+
+        Args:
+            decoder: draws.
+            size_px: width and height of what comes out.
+        """
+        super().__init__(decoder)
+        self._size = (size_px, size_px)
+
+    def _each(self, pictures: Iterable[ByteArray | None]) -> Iterable[ByteArray | None]:
         import cv2
 
         for picture in pictures:

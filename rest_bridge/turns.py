@@ -7,12 +7,12 @@ does not save up time for later.
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rest_bridge.stages import BetweenStage, PictureStage
-from rest_bridge.types import ByteArray, FloatArray
+from rest_bridge.stages import PictureStage, WrappedPictures
+from rest_bridge.types import ByteArray
 
 _CREDIT_S: Final = 0.25
 """By how much a stream may be behind the one that has had most."""
@@ -76,7 +76,7 @@ class Turns:
         self._used_s[stream] = max(self._used_s.get(stream, 0.0), least, 0.0)
 
 
-class TakingTurns:
+class TakingTurns(WrappedPictures):
     """A decoder that draws each picture in a turn of its stream."""
 
     def __init__(self, decoder: PictureStage, turns: Turns, stream: str) -> None:
@@ -87,36 +87,16 @@ class TakingTurns:
             turns: of all streams.
             stream: name of this one.
         """
-        self._decoder = decoder
+        super().__init__(decoder)
         self._turns = turns
         self._stream = stream
 
-    def decode(
-        self, latents: FloatArray, wanted: Sequence[bool] | None = None
-    ) -> Iterable[ByteArray | None]:
-        """Draw like `PictureStage.decode`."""
-        return self._in_turns(iter(self._decoder.decode(latents, wanted)))
-
-    def decode_between(
-        self,
-        latents: FloatArray,
-        second: Sequence[bool],
-        below: Sequence[int],
-        above: Sequence[int],
-        share: Sequence[float],
-        wanted: Sequence[bool] | None = None,
-    ) -> Iterable[ByteArray | None]:
-        """Draw like `BetweenStage.decode_between`."""
-        decoder = self._decoder
-        assert isinstance(decoder, BetweenStage), "only such decoders are wrapped"
-        pictures = decoder.decode_between(latents, second, below, above, share, wanted)
-        return self._in_turns(iter(pictures))
-
-    def _in_turns(self, pictures: Iterator[ByteArray | None]) -> Iterator[ByteArray | None]:
+    def _each(self, pictures: Iterable[ByteArray | None]) -> Iterator[ByteArray | None]:
+        drawn = iter(pictures)
         while True:
             with self._turns.turn(self._stream):
                 try:
-                    picture = next(pictures)
+                    picture = next(drawn)
                 except StopIteration:
                     return
             yield picture

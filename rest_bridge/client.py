@@ -214,7 +214,7 @@ class BridgeClient:
             while (left_s := deadline - time.monotonic()) > 0:
                 if not self._control.poll(max(1, int(left_s * 1000))):
                     break
-                message = decode(self._control.recv())  # late replies to older requests pass by
+                message = _receive_one(self._control)  # late replies to older requests pass by
                 if isinstance(message, EventMessage):
                     deadline = time.monotonic() + timeout_s
                     if on_event is not None:
@@ -232,7 +232,7 @@ class BridgeClient:
         """Return the next event of the control socket (statistics), or None if none came."""
         with self._control_lock:
             while self._control.poll(max(0, int(timeout_s * 1000))):
-                message = decode(self._control.recv())
+                message = _receive_one(self._control)
                 if isinstance(message, EventMessage):
                     return message
         return None
@@ -304,7 +304,7 @@ class BridgeClient:
         newest: FrameMessage | None = None
         for _ in range(_MOST_AT_ONCE):
             try:
-                message = decode(socket.recv(zmq.NOBLOCK))
+                message = _receive_one(socket, zmq.NOBLOCK)
                 if isinstance(message, FrameMessage):
                     self._count(message)
                     newest = message
@@ -370,6 +370,26 @@ class BridgeClient:
             where.get_nowait()
             self.num_overflowed += 1
         where.put_nowait(message)
+
+
+def _receive_one(socket: "zmq.Socket[bytes]", flags: int = 0) -> Message:
+    """Take the next message whole.
+
+    Args:
+        socket: to take it from.
+        flags: of ZeroMQ, such as `zmq.NOBLOCK`.
+
+    Returns:
+        What it says.
+
+    Raises:
+        WireError: it cannot be read, or has several parts, none of which counts.
+        zmq.Again: nothing is there, with `zmq.NOBLOCK`.
+    """
+    first, *more = socket.recv_multipart(flags)
+    if more:
+        raise WireError("The message has several parts.")
+    return decode(first)
 
 
 def _next(where: "queue.Queue[Any]", timeout_s: float) -> Any:

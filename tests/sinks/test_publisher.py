@@ -16,9 +16,10 @@ from rest_bridge.endpoint import Security
 from rest_bridge.errors import SinkUnavailable, WireError
 from rest_bridge.sinks.messages import EventMessage, FrameMessage, RigMessage, VoiceMessage
 from rest_bridge.sinks.publisher import Provenance, ZeroMqPublisher
-from rest_bridge.sinks.wire import decode
+from rest_bridge.sinks.wire import decode, encode
 from rest_bridge.types import FRAME_DURATION_NS, SAMPLES_PER_FRAME, FrameFormat, StreamEvent
 from tests.support.frames import make_frame, tone
+from tests.support.messages import example_messages
 
 ANY_PORT = "tcp://127.0.0.1:*"
 FORMAT = FrameFormat(64, 48, 25.0)
@@ -329,6 +330,18 @@ def test_client_counts_lost_frames_and_refuses_strangers(publisher: ZeroMqPublis
         wait_until(lambda: client.num_refused >= 1)
         assert client.num_lost == 3
         assert client.num_refused == 1
+
+
+def test_frames_that_are_parts_of_one_message_are_refused_with_it(
+    publisher: ZeroMqPublisher,
+) -> None:
+    frame = encode(example_messages()["frame_rgba8"])
+    with BridgeClient(frames=publisher.frames_endpoint, events="", control="") as client:
+        wait_for_topics(publisher, frames={b"RGBA"})
+        publisher._frames.send_multipart([frame, frame, frame])
+        publisher.send(make_frame(0))
+        wait_until(lambda: client.num_frames >= 1)
+        assert (client.num_frames, client.num_refused) == (1, 1)
 
 
 def test_a_subscriber_that_never_reads_does_not_block_the_publisher(

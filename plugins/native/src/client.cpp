@@ -25,6 +25,21 @@ Failure ZmqError(const char *what) {
   return Error(RB_SYSTEM, std::string(what) + ": " + zmq_strerror(zmq_errno()));
 }
 
+// Takes the next message whole: one of several parts, which the protocol does not have, is taken
+// to its end and said in `error`. False if nothing is there.
+bool Take(void *socket, Packet *packet, std::string *error) {
+  if (zmq_msg_recv(packet->raw(), socket, ZMQ_DONTWAIT) < 0) return false;
+  error->clear();
+  if (zmq_msg_more(packet->raw()) == 0) return true;
+  *error = "The message has several parts.";
+  for (bool more = true; more;) {  // all parts of a message are there when the first is
+    Packet rest;
+    if (zmq_msg_recv(rest.raw(), socket, ZMQ_DONTWAIT) < 0) break;
+    more = zmq_msg_more(rest.raw()) != 0;
+  }
+  return true;
+}
+
 }  // namespace
 
 int64_t NowNs() {
@@ -154,11 +169,10 @@ void Client::Drain(void *socket) {
   std::vector<PacketPtr> packets;
   while (packets.size() < kMostAtOnce) {
     auto packet = std::make_shared<Packet>();
-    if (zmq_msg_recv(packet->raw(), socket, ZMQ_DONTWAIT) < 0) break;
     std::string error;
-    const bool several = zmq_msg_more(packet->raw()) != 0;
-    if (several || !Decode(packet->view(), &packet->message, &error)) {
-      Refuse(several ? "The message has several parts." : error.c_str());
+    if (!Take(socket, packet.get(), &error)) break;
+    if (!error.empty() || !Decode(packet->view(), &packet->message, &error)) {
+      Refuse(error.c_str());
       continue;
     }
     packets.push_back(std::move(packet));
@@ -313,9 +327,11 @@ Failure Client::Request(std::string_view operation, std::string_view body, Milli
     if (left <= 0) return Error(RB_TIMEOUT, "The daemon did not answer in time; is it running?");
     if (zmq_poll(&item, 1, std::min<long>(static_cast<long>(left), kCancelMs)) == 0) continue;
     auto packet = std::make_shared<Packet>();
-    if (zmq_msg_recv(packet->raw(), control_socket_.raw(), ZMQ_DONTWAIT) < 0) continue;
     std::string error;
-    if (!Decode(packet->view(), &packet->message, &error)) return Error(RB_PROTOCOL, error);
+    if (!Take(control_socket_.raw(), packet.get(), &error)) continue;
+    if (!error.empty() || !Decode(packet->view(), &packet->message, &error)) {
+      return Error(RB_PROTOCOL, error);
+    }
     const Message &message = packet->message;
     // Progress of slow requests and late replies to older ones pass by.
     if (message.topic != Topic::kReply || message.id != id) continue;

@@ -1,0 +1,64 @@
+"""From what the voice finder says of each 10 ms to how far lips may move in a frame.
+
+Place in the flow: `features.voicing` -> here -> `lip_guard`. A voice frees the lips at once and for
+some time after it; what begins after quiet has the benefit of the doubt. Only sound that goes on
+without any voice holds them. Shape letters: F blocks of 10 ms.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from rest_bridge.types import Array, FloatArray, State
+
+FREE_LOGIT: Final = 0.0
+"""Mean over 40 ms above which there is a voice."""
+_MEAN_OF: Final = 4
+HOLD: Final = 15
+"""Frames for which the lips stay free after a voice: longer than what is unclear inside words."""
+BENEFIT: Final = 6
+"""Frames for which a new sound moves lips whatever it is."""
+_NEW_SOUND: Final = 38
+"""Frames of quiet after which the next sound is a new one."""
+_FALL: Final = 0.25
+
+
+class VoiceHold:
+    """Judges frames of 40 ms; pure, its memory is the state it is given."""
+
+    def initial_state(self) -> dict[str, Array]:
+        """Return the state before the first frame: what begins has the benefit of the doubt."""
+        return {"hold.numbers": np.array([BENEFIT, 0.0, 1.0])}
+
+    def step(self, logits: FloatArray, quiet: bool, state: State) -> tuple[float, dict[str, Array]]:
+        """Judge one frame.
+
+        Args:
+            logits: float32 [F], of its four blocks and of those that follow it, as many as were
+                heard.
+            quiet: whether nothing at all is heard in it.
+            state: from `initial_state` or the previous call.
+
+        Returns:
+            share: 0 still .. 1 free.
+            state: to pass with the next frame.
+        """
+        free, silent, share = (float(number) for number in state["hold.numbers"])
+        silent = silent + 1 if quiet else 0
+        if likeliest(logits) > FREE_LOGIT:
+            free = HOLD
+        elif silent >= _NEW_SOUND:
+            free = max(free, BENEFIT)
+        elif not quiet:
+            free = max(0.0, free - 1)
+        # A pause between words belongs to who spoke: in quiet nothing changes.
+        share = 1.0 if free > 0 else share if quiet else max(0.0, share - _FALL)
+        return share, {"hold.numbers": np.array([free, silent, share])}
+
+
+def likeliest(logits: FloatArray) -> float:
+    """Return the highest mean of 40 ms, of float32 [F]; of all of them if they are fewer."""
+    if len(logits) < _MEAN_OF:
+        return float(logits.mean()) if len(logits) else 0.0
+    sums = np.cumsum(np.concatenate([np.zeros(1), logits]))
+    return float((sums[_MEAN_OF:] - sums[:-_MEAN_OF]).max() / _MEAN_OF)

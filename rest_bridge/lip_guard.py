@@ -1,0 +1,85 @@
+"""Who may move the lips: a voice, and not music, typing or noise; somebody near, not far away.
+
+Place in the flow: voice at 16 kHz -> here; rig of each frame -> here -> decoder. `features.voicing`
+says whether there is a voice, `features.nearness` whether it is the nearest talker's, and
+`generator.lip_rest` holds lips that neither lets move. All are judged with the sound that the model
+looks ahead anyway: nothing is delayed. Shape letters: S samples, F frames; a block is 10 ms.
+"""
+
+import numpy as np
+
+from rest_bridge.features.nearness import BLOCKS_PER_FRAME, Nearness, block_level_db
+from rest_bridge.features.voice_hold import VoiceHold
+from rest_bridge.features.voicing import VoiceFinder
+from rest_bridge.generator.lip_rest import LipRest
+from rest_bridge.rig import RIG_INDEX
+from rest_bridge.types import FloatArray, State
+
+_JAW_OPEN = RIG_INDEX["jawOpen"]
+
+
+class LipGuard:
+    """Hears blocks, holds frames."""
+
+    def __init__(self, nearest_db: float = 0.0, *, voices_only: bool = False) -> None:
+        """Begin a stream.
+
+        Args:
+            nearest_db: voices so much softer than the nearest talker's move no lips; 0: all do.
+            voices_only: whether sounds without any voice in them move no lips.
+        """
+        self._nearness, self._lips, self._hold = Nearness(nearest_db), LipRest(), VoiceHold()
+        self._finder = VoiceFinder() if voices_only else None
+        self._levels: list[float] = []  # of blocks, from the next frame on
+        self._logits: list[float] = []
+        self._states: dict[str, State] = {
+            "near": self._nearness.initial_state(),
+            "hold": self._hold.initial_state(),
+            "lips": self._lips.initial_state(),
+        }
+        if self._finder is not None:
+            self._states["voice"] = self._finder.initial_state()
+
+    def hear(self, block: FloatArray) -> None:
+        """Hear the next 10 ms, float32 [160] at 16 kHz."""
+        self._levels.append(block_level_db(block))
+        if self._finder is not None:
+            logit, self._states["voice"] = self._finder.step(block, self._states["voice"])
+            self._logits.append(logit)
+
+    def hold(self, rig: FloatArray) -> tuple[FloatArray, int]:
+        """Hold the lips of the next frames where nobody moves them.
+
+        Args:
+            rig: float32 [F, 58].
+
+        Returns:
+            rig: float32 [F, 58]; the same array where nothing is held.
+            num_held: frames that are held, wholly or in part.
+        """
+        shares: list[float] = []
+        quiet: list[bool] = []
+        for values in rig:
+            share, is_quiet = self._judge(float(values[_JAW_OPEN]))
+            shares.append(share)
+            quiet.append(is_quiet)
+        held, self._states["lips"] = self._lips.step(rig, shares, quiet, self._states["lips"])
+        return held, sum(share < 1 for share in shares)
+
+    def forget_talker(self) -> None:
+        """Take whoever speaks next for the nearest talker."""
+        self._states["near"] = self._nearness.initial_state()
+
+    def _judge(self, opening: float) -> tuple[float, bool]:
+        """Return how far the lips of the next frame may move, 0..1, and whether it is quiet."""
+        share, quiet, self._states["near"] = self._nearness.step(
+            np.array(self._levels, np.float32), opening, self._states["near"]
+        )
+        del self._levels[:BLOCKS_PER_FRAME]
+        if self._finder is not None:
+            voice, self._states["hold"] = self._hold.step(
+                np.array(self._logits, np.float32), quiet, self._states["hold"]
+            )
+            del self._logits[:BLOCKS_PER_FRAME]
+            share = min(share, voice)
+        return share, quiet

@@ -36,6 +36,8 @@ _QUICK: Final = ("t2i_302", "raphael", "luna")
 _OPEN_EYES: Final = 0.1
 _SHUT_LIPS: Final = 0.04
 _LEFT_EYE, _RIGHT_EYE, _MOUTH = slice(36, 42), slice(42, 48), slice(48, 66)
+# Mean squared change a frame under which nothing moves (values of 0..1).
+_MOVES: Final = 1e-9
 _EYE_BOX: Final = (0.34, 0.22)
 _MOUTH_BOX: Final = (0.5, 0.3)
 """Half width and half height of the boxes in eye distances."""
@@ -157,10 +159,11 @@ def border_share(sequence: FloatArray, chunk_latents: int) -> float:
         chunk_latents: latent frames a chunk.
 
     Returns:
-        1 where borders cannot be told; NaN for fewer than two chunks.
+        1 where borders cannot be told; NaN for fewer than two chunks, and where nothing moves
+        inside them (one glance in a clip, just at a border: a ratio would say nothing).
     """
     at_border, inside = change_energy(sequence, chunk_latents)
-    return at_border / max(inside, 1e-12)
+    return at_border / inside if inside > _MOVES else math.nan
 
 
 def change_energy(sequence: FloatArray, chunk_latents: int) -> tuple[float, float]:

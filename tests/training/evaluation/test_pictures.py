@@ -61,6 +61,12 @@ def test_even_motion_has_no_seam_and_a_jump_at_borders_has() -> None:
     assert sharpness.border_share(jumping, 2) == pytest.approx(4 / 2, rel=0.1)
 
 
+def test_one_glance_at_a_border_is_not_two_million_times_what_moves_inside() -> None:
+    glance = np.zeros((40, 1), np.float32)
+    glance[20:] = 0.3
+    assert np.isnan(sharpness.border_share(glance, 1))
+
+
 def test_seams_are_summed_over_clips_so_that_one_blink_decides_nothing() -> None:
     def row(clip: str, border: float, inside: float) -> Row:
         energies = {"energy_border_rig": border, "energy_inside_rig": inside}

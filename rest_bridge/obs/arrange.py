@@ -3,6 +3,7 @@
 Each step says in one sentence what it did, and is noted (`changes`) before the next begins.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -29,6 +30,8 @@ LONGEST_OFFSET_MS: Final = 20_000
 """obs-websocket takes no more."""
 _SHARE: Final = 0.6
 """Of the canvas's height that the face gets; it stands in the lower right corner."""
+_CAMERA_S: Final = 10.0
+"""So long OBS may take to start its virtual camera."""
 HOW_TO_GET_IN: Final = (
     "This OBS has neither our source nor browser sources: install the plugin (docs/obs.md), or "
     "add a Video Capture Device of the virtual camera (`rest-bridge run --camera`)."
@@ -208,7 +211,17 @@ def _start_camera(obs: Asks, changes: ChangeFile) -> str:
             "This OBS has no virtual camera: on Linux install v4l2loopback (`sudo apt install "
             "v4l2loopback-dkms`) and restart OBS; on macOS and Windows reinstall OBS with it."
         ) from error
-    changes.add(Change("camera"))
+    changes.add(Change("camera"))  # should it start later than we wait, `undo` stops it
+    # OBS says yes to the order at once, whatever becomes of it.
+    deadline_s = time.monotonic() + _CAMERA_S
+    while not obs.ask("GetVirtualCamStatus")["outputActive"]:
+        if time.monotonic() > deadline_s:
+            raise SinkUnavailable(
+                "OBS took the order, but its virtual camera does not run: OBS's window says why "
+                "(on Linux it may ask for your password, to load v4l2loopback). Start it there, or "
+                "say `rest-bridge obs setup --virtual-camera` again."
+            )
+        time.sleep(0.1)
     return "Started OBS's virtual camera."
 
 
@@ -241,8 +254,9 @@ def _take_back(obs: Asks, change: Change) -> str:
                 obs.ask("RemoveSceneItem", sceneName=change.scene, sceneItemId=item["sceneItemId"])
         return f'Took "{change.input}" out of the scene "{change.scene}".'
     if change.kind == "camera":
-        if obs.ask("GetVirtualCamStatus")["outputActive"]:
-            obs.ask("StopVirtualCam")
+        if not obs.ask("GetVirtualCamStatus")["outputActive"]:
+            return "OBS's virtual camera does not run any more."
+        obs.ask("StopVirtualCam")
         return "Stopped OBS's virtual camera."
     now_ms = offset_ms(obs, change.input)
     if now_ms != change.after_ms:

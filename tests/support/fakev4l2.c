@@ -1,10 +1,13 @@
 /* LD_PRELOAD stand-in for a v4l2loopback OUTPUT device (test use only).
  *   FAKE_V4L2_DEV   path that is to look like the device   (default /dev/video10)
  *   FAKE_V4L2_SINK  file or FIFO that gets the frames      (default ./fakev4l2.sink)
+ *   FAKE_V4L2_LISTED  if set, /dev lists the device and /proc/modules the driver (OBS looks there)
  * Every write() becomes one record in the sink: 48-byte header + payload.
  * Behaves as v4l2loopback 0.12/0.13 does for the calls pyvirtualcam makes:
- * open(O_WRONLY|O_SYNC), VIDIOC_QUERYCAP, VIDIOC_S_FMT, write, close. */
+ * open(O_WRONLY|O_SYNC), VIDIOC_QUERYCAP, VIDIOC_S_FMT, write, close; and for those of OBS's virtual
+ * camera: open(O_RDWR), G_FMT, S_PARM, STREAMON, STREAMOFF. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +85,7 @@ int ioctl(int fd, unsigned long req, ...)
         c->capabilities = c->device_caps | V4L2_CAP_DEVICE_CAPS;
         return 0;
     }
+    if (req == VIDIOC_S_PARM || req == VIDIOC_STREAMON || req == VIDIOC_STREAMOFF) return 0;
     if (req == VIDIOC_S_FMT || req == VIDIOC_TRY_FMT || req == VIDIOC_G_FMT) {
         struct v4l2_format *f = arg;
         if (f->type != V4L2_BUF_TYPE_VIDEO_OUTPUT) { errno = EINVAL; return -1; }
@@ -122,3 +126,33 @@ int close(int fd)
     if (mine(fd)) { pthread_mutex_lock(&mu); cam[fd].used = 0; pthread_mutex_unlock(&mu); }
     return ((int (*)(int))dlsym(RTLD_NEXT, "close"))(fd);
 }
+
+/* What a program finds that looks for the driver and its devices. */
+static int listed(void) { return getenv("FAKE_V4L2_LISTED") != NULL; }
+#define FOPEN(name)                                                      \
+    FILE *name(const char *path, const char *mode)                       \
+    {                                                                    \
+        static char modules[] = "v4l2loopback 49152 0 - Live 0x0\n";     \
+        if (listed() && !strcmp(path, "/proc/modules"))                  \
+            return fmemopen(modules, sizeof modules - 1, "r");           \
+        return REAL(name)(path, mode);                                   \
+    }
+FOPEN(fopen)
+FOPEN(fopen64)
+
+#define SCANDIR(name, entry)                                                              \
+    int name(const char *folder, struct entry ***list, int (*filter)(const struct entry *),   \
+             int (*order)(const struct entry **, const struct entry **))                  \
+    {                                                                                     \
+        int count = REAL(name)(folder, list, filter, order);                              \
+        if (count < 0 || !listed() || strcmp(folder, "/dev")) return count;               \
+        struct entry *ours = calloc(1, sizeof *ours);                                     \
+        snprintf(ours->d_name, sizeof ours->d_name, "%s", strrchr(dev(), '/') + 1);       \
+        ours->d_type = DT_CHR;                                                            \
+        if (filter && !filter(ours)) { free(ours); return count; }                        \
+        *list = realloc(*list, (size_t)(count + 1) * sizeof **list);                      \
+        (*list)[count] = ours;                                                            \
+        return count + 1;                                                                 \
+    }
+SCANDIR(scandir, dirent)
+SCANDIR(scandir64, dirent64)

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ class Obs:
         fps: of the canvas.
         window: show OBS's window on its (virtual) screen.
         audio: sources of the scene collection for desktop audio or microphones, as OBS's JSON.
+        variables: more environment variables of OBS.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Obs:
         fps: int = 30,
         audio: dict[str, Any] | None = None,
         window: bool = False,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.canvas = canvas
@@ -91,6 +94,7 @@ class Obs:
             "GALLIUM_DRIVER": "llvmpipe",
             "LP_NUM_THREADS": "1",
             "QT_QPA_PLATFORM": "xcb",
+            **(variables or {}),
         }
         self._write_config(fps, audio or {})
         if build is not None:

@@ -182,7 +182,7 @@ def floors_ms(
     sizes = {name: int(entry["bytes"]) for name, entry in package.manifest["files"].items()}
     chunk = chunk_of(config, "live")
     tokens = chunk * LATENT_STRIDE // 2
-    dit = sizes.get("dit.onnx", 0)
+    dit = sizes.get("dit.onnx", 0) + sizes.get("dit_weights.bin", 0)
     passes = int(getattr(motion, "num_steps", 1)) + 1
     speech = sizes.get("speech_encoder.onnx", 0)
     pixels = config.output.size**2
@@ -214,7 +214,8 @@ def _decoder_work(package: ModelPackage, sizes: Mapping[str, int]) -> tuple[floa
         (3 * width, 2, 16), (2 * width, 2, 32), (width, 2, 64),
     )  # fmt: skip
     operations = sum(2 * 9 * n_in * n_out * cells**2 for n_in, n_out, cells in convolutions)
-    return float(operations), float(sizes["decoder.onnx"])
+    stored = sizes["decoder.onnx"] + sizes.get("decoder_weights.bin", 0)
+    return float(operations), float(stored)
 
 
 class _Outlets:

@@ -7,6 +7,7 @@ Knows nothing of pictures. Shape letters: B streams, T latent frames of a chunk.
 """
 
 import copy
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,11 @@ from rest_bridge.inference.session import Session
 from rest_bridge.types import Array, FloatArray, State
 
 GRAPH: Final = "dit_many"
+MADE_FROM: Final = "made_from"
+"""Of the manifest's section `dit_many`: SHA-256 of the dit.onnx whose batch it is."""
 MOST_TOGETHER: Final = 64
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,31 @@ class ManyMotion:
             package: the model package.
             threads: CPU threads.
             provider: what computes, a name of `inference.session.PROVIDERS`.
+
+        Raises:
+            PackageError: the batched network cannot be loaded.
         """
         self.alone = alone
         self._session: Session | None = None
-        if package.has(f"{GRAPH}.onnx"):
+        if self.fits(package):
             self._session = package.session(GRAPH, threads=threads, provider=provider)
+
+    @staticmethod
+    def fits(package: ModelPackage) -> bool:
+        """Say whether the package has a batched network, and one of the weights of dit.onnx."""
+        if not package.has(f"{GRAPH}.onnx"):
+            return False
+        if GRAPH in package.manifest:
+            made_from = package.section(GRAPH).get(MADE_FROM)
+            if made_from is not None and made_from != package.digest("dit"):
+                _log.warning(
+                    "%s.onnx was made from another dit.onnx, so faces move one after the other; "
+                    "run `python -m rest_bridge.training.finish_package --package %s`.",
+                    GRAPH,
+                    package.path,
+                )
+                return False
+        return True
 
     @property
     def batches(self) -> bool:

@@ -20,6 +20,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from rest_bridge.generator.many_motion import GRAPH, MADE_FROM
 from rest_bridge.inference.package import DEFAULT_PACKAGE, ModelPackage
 from rest_bridge.model.attention import attend
 from rest_bridge.model.cache import UNWRITTEN
@@ -28,7 +29,6 @@ from rest_bridge.model.dit_block import DitConfig
 from rest_bridge.training.export_motion import export_graph
 from rest_bridge.training.package_writer import write_package_part
 
-GRAPH: Final = "dit_many"
 TOLERANCE: Final = 5e-4
 _INPUTS: Final = ("latents", "t", "audio", "conditions", "position", "state.sink_keys",
                   "state.sink_values", "state.keys", "state.values", "state.position")  # fmt: skip
@@ -163,7 +163,8 @@ def add_many(package_dir: Path) -> None:
         arguments = tuple(torch.from_numpy(inputs[name]) for name in _INPUTS)
         export_graph(many, arguments, path, _INPUTS, _OUTPUTS, moving)
         check(package, path)
-        write_package_part(package_dir, files={path.name: path}, sections={})
+        section = {MADE_FROM: package.digest("dit")}
+        write_package_part(package_dir, files={path.name: path}, sections={GRAPH: section})
 
 
 def many_inputs(

@@ -1,6 +1,7 @@
 """Voice in, frames out: the whole generator as one pure function of samples and seed.
 
     voice 48 kHz -> 16 kHz -> SpeechEncoder -> MotionGenerator + LifePlanner -> rig -> FaceDecoder
+                                   `--- articulation ---------- LipShaper -----^
          `--------- held back ----------------------------------------------> Frame.voice
 
 Knows nothing of threads, clocks, devices or sockets. Samples are worked on in blocks of 10 ms and
@@ -18,17 +19,16 @@ import numpy as np
 from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import ConfigError
 from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
-from rest_bridge.features.nearness import BLOCKS_PER_FRAME, Nearness, block_level_db
 from rest_bridge.framer import Framer
-from rest_bridge.generator.lip_rest import LipRest
+from rest_bridge.generator.lip_shape import LipShaper
 from rest_bridge.generator.retime import Between, Retimer, frame_rows, latents_of_rows
 from rest_bridge.generator.sampler import latent_noise
 from rest_bridge.generator.steady import MotionEvener
 from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.lateness import LateAction, late_action
+from rest_bridge.lip_guard import LipGuard
 from rest_bridge.metrics import Metrics
-from rest_bridge.rig import RIG_INDEX
-from rest_bridge.stages import BetweenStage, Stages
+from rest_bridge.stages import ArticulatingStage, BetweenStage, Stages
 from rest_bridge.trace import span
 from rest_bridge.types import (
     FRAME_RATE_HZ,
@@ -43,7 +43,6 @@ from rest_bridge.types import (
 )
 
 _MOST_FLUSHED_BLOCKS: Final = 2000
-_JAW_OPEN: Final = RIG_INDEX["jawOpen"]
 
 
 class Pipeline:
@@ -58,6 +57,8 @@ class Pipeline:
         chunk_latents: int = 1,
         metrics: Metrics | None = None,
         nearest_db: float = 0.0,
+        voices_only: bool = False,
+        articulation: float = 1.0,
     ) -> None:
         """Begin a stream.
 
@@ -68,6 +69,8 @@ class Pipeline:
             chunk_latents: latent frames of 80 ms generated together.
             metrics: where the time each stage takes is recorded.
             nearest_db: voices so much softer than the nearest talker's move no lips; 0: all do.
+            voices_only: whether sounds without any voice in them move no lips.
+            articulation: how much the lips are shaped by what is said, 0 to 1.
 
         Raises:
             ConfigError: a frame at this rate has no whole number of samples, or the chunk is longer
@@ -89,9 +92,8 @@ class Pipeline:
         self._chunk = chunk_latents
         self._metrics = metrics or Metrics()
         self._decimator, self._retimer = Decimator(), Retimer(fps)
-        self._evener = MotionEvener()
-        self._nearness, self._lips = Nearness(nearest_db), LipRest()
-        self._levels: list[float] = []  # of blocks of 10 ms, from the next frame on
+        self._evener, self._shaper = MotionEvener(), LipShaper(articulation)
+        self._guard = LipGuard(nearest_db, voices_only=voices_only)
         self._framer = Framer(fps, self._metrics)
         self.samples_per_frame = VOICE_RATE_HZ // fps
         self._steering = SteeringRamp.steady()
@@ -104,12 +106,11 @@ class Pipeline:
             "speech": stages.speech.initial_state(),
             "motion": stages.motion.initial_state(stages.avatar_latent),
             "head": self._evener.initial_state(),
-            "near": self._nearness.initial_state(),
-            "lips": self._lips.initial_state(),
             "retimer": self._retimer.initial_state(),
         }
         self._source_start: int | None = None
         self._tokens: list[FloatArray] = []
+        self._marks: list[FloatArray] = []  # articulation of the same latent frames, if it is told
         self._num_latents = 0
         self._last_rig: FloatArray | None = None
 
@@ -164,7 +165,7 @@ class Pipeline:
 
     def forget_talker(self) -> None:
         """Take whoever speaks next for the nearest talker: another microphone, another level."""
-        self._states["near"] = self._nearness.initial_state()
+        self._guard.forget_talker()
 
     def steer(self, wish: Steering) -> None:
         """Set what a person asks of the face; it comes true within 0.3 s of stream time.
@@ -251,14 +252,23 @@ class Pipeline:
                 samples, self._states["decimator"]
             )
             if len(low):
-                tokens, self._states["speech"] = stages.speech.step(low, self._states["speech"])
-                self._tokens.extend(tokens)
-                self._levels.append(block_level_db(low))
+                self._tokens.extend(self._listen(low))
+                self._guard.hear(low)
         times.encoded_ns = time.monotonic_ns()
         while len(self._tokens) >= self._chunk:
             tokens = np.stack(self._tokens[: self._chunk])
             del self._tokens[: self._chunk]
             yield from self._generate(tokens, action)
+
+    def _listen(self, samples: FloatArray) -> FloatArray:
+        """Return the tokens float32 [T, 2, D] of 16 kHz samples; articulation is kept."""
+        speech, state = self._stages.speech, self._states["speech"]
+        if isinstance(speech, ArticulatingStage) and speech.articulates:
+            tokens, marks, self._states["speech"] = speech.hear(samples, state)
+            self._marks.extend(marks)
+        else:
+            tokens, self._states["speech"] = speech.step(samples, state)
+        return tokens
 
     def _generate(self, tokens: FloatArray, action: LateAction) -> Iterator[Frame]:
         """Make motion for a chunk, then one frame after the other."""
@@ -266,12 +276,14 @@ class Pipeline:
         if self._framer.picture is None or self._last_rig is None:
             action = LateAction.NOTHING  # there is nothing to repeat yet
         latents = None if action is LateAction.MOTION else self._move(tokens)
+        marks = np.concatenate(self._marks[: self._chunk]) if self._marks else None
+        del self._marks[: self._chunk]
         times = self._framer.times
         times.moved_ns = time.monotonic_ns()
         spent_ns = times.moved_ns - times.encoded_ns
         self._num_latents += self._chunk
         if latents is not None:
-            rig, latents = self._steady(latents)
+            rig, latents = self._steady(latents, marks)
         else:
             assert self._last_rig is not None, "motion is only skipped where there was some"
             rig = np.repeat(self._last_rig[None], LATENT_STRIDE * self._chunk, 0)
@@ -333,32 +345,25 @@ class Pipeline:
             return None
         return [(self.num_frames + place) % every == 0 for place in range(num_frames)]
 
-    def _steady(self, latents: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the evenly moving rig and the latents that read out as that."""
+    def _steady(
+        self, latents: FloatArray, marks: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the evenly moving rig with shaped lips, and the latents that read out as that."""
         space = self._stages.latent_space
         raw = space.to_rig(latents)
         rig, self._states["head"] = self._evener.step(raw, self._states["head"])
+        rig = self._shaper.shape(rig, marks)
         change = space.from_rig(rig) - space.from_rig(raw)
         return rig, (latents + change).astype(np.float32, copy=False)
 
     def _hold(
         self, rig: FloatArray, latents: FloatArray | None
     ) -> tuple[FloatArray, FloatArray | None]:
-        """Return rig and latents with the lips held where the voice is somebody else's."""
-        shares: list[float] = []
-        quiet: list[bool] = []
-        for values in rig:
-            levels = np.array(self._levels, np.float32)
-            share, is_quiet, self._states["near"] = self._nearness.step(
-                levels, float(values[_JAW_OPEN]), self._states["near"]
-            )
-            shares.append(share)
-            quiet.append(is_quiet)
-            del self._levels[:BLOCKS_PER_FRAME]
-        held, self._states["lips"] = self._lips.step(rig, shares, quiet, self._states["lips"])
+        """Return rig and latents with the lips held where nobody near speaks."""
+        held, num_held = self._guard.hold(rig)
         if held is rig or latents is None:
             return held, latents
-        self._metrics.count("held_lips", sum(share < 1 for share in shares))
+        self._metrics.count("held_lips", num_held)
         space = self._stages.latent_space
         change = space.from_rig(held) - space.from_rig(rig)
         return held, (latents + change).astype(np.float32, copy=False)

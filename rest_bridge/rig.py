@@ -76,6 +76,15 @@ VISEME_TO_ARKIT: Final[dict[str, dict[str, float]]] = {
 }  # fmt: skip
 
 
+ARTICULATIONS: Final = ("shut", "teeth", "round", "spread", "open", "silent")
+"""What a voice asks of the lips, 0..1 each (`features.articulation`).
+
+shut: p, b, m. teeth: f, v, whose lower lip meets the upper teeth. round: u, o, w, y, r and the
+like, by degree. spread: i, e, s. open: how far the jaw drops. silent: nothing is said, 100 ms away
+from speech.
+"""
+
+
 def viseme_basis() -> npt.NDArray[np.float32]:
     """Return float32 [15, 58]: the rig values of each full viseme, in `VISEME_NAMES` order."""
     basis = np.zeros((len(VISEME_NAMES), len(RIG_NAMES)), np.float32)

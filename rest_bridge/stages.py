@@ -34,6 +34,20 @@ class SpeechStage(Protocol):
         ...
 
 
+@runtime_checkable
+class ArticulatingStage(Protocol):
+    """A speech stage that may also tell which lips a voice asks for."""
+
+    @property
+    def articulates(self) -> bool:
+        """Whether it does; it depends on the model package."""
+        ...
+
+    def hear(self, samples: FloatArray, state: State) -> tuple[FloatArray, FloatArray, State]:
+        """Return what `step` does with float32 [T, 2, C] between, of each video frame."""
+        ...
+
+
 class MotionStage(Protocol):
     """Audio tokens and a plan in, motion latents out."""
 

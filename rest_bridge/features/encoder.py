@@ -2,16 +2,19 @@
 
 Place in the flow: `features.decimate` -> mel -> here -> `generator.generator`. The graph runs in
 blocks of exactly one latent frame (80 ms), whatever the caller's chunks are, so any chunking of the
-same samples gives bit-equal tokens. It knows nothing of motion.
-Shape letters: S samples, T latent frames, D token width.
+same samples gives bit-equal tokens. Where the package has it, `features.articulation` reads the
+same blocks. It knows nothing of motion.
+Shape letters: S samples, T latent frames, D token width, C articulations.
 """
 
 import numpy as np
 
+from rest_bridge.features.articulation import ArticulationReader
 from rest_bridge.features.mel import NUM_BINS, WINDOW_SAMPLES, LogMel, MelConfig
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.state import ArraySpec, StateSpec
-from rest_bridge.types import Array, FloatArray, State
+from rest_bridge.rig import ARTICULATIONS
+from rest_bridge.types import LATENT_STRIDE, Array, FloatArray, State
 
 
 class SpeechEncoder:
@@ -30,16 +33,22 @@ class SpeechEncoder:
             provider: what computes, a name of `inference.session.PROVIDERS`.
 
         Raises:
-            PackageError: the package has no speech encoder, or ONNX Runtime is missing.
+            PackageError: the package has no speech encoder, its articulation does not belong to it,
+                or ONNX Runtime is missing.
         """
         section = package.section("audio")
         self._mel = LogMel(MelConfig.from_arrays(package.arrays("audio"), section))
+        self._reader: ArticulationReader | None = None
+        if ArticulationReader.is_in(package):
+            self._reader = ArticulationReader(package, self._mel.config, threads=threads)
         self._session = package.session("speech_encoder", threads=threads, provider=provider)
         self._block_frames = int(section["frames_per_latent"])
         self._lookahead_frames = int(section["lookahead_frames"])
         self._history_latents = int(section["history_latents"])
         self._token_shape = tuple(int(n) for n in section["token_shape"])
         self._graph_spec = StateSpec.from_manifest(section["state"])
+        heard = self._reader.state_spec.arrays if self._reader else ()
+        self._graph_states = StateSpec((*self._graph_spec.arrays, *heard))
         self.lookahead_s: float = self._lookahead_frames * 0.01
         self.state_spec: StateSpec = StateSpec(
             (
@@ -47,7 +56,7 @@ class SpeechEncoder:
                 ArraySpec("encoder.pending", (self._block_frames, NUM_BINS)),
                 ArraySpec("encoder.num_pending", (1,), "int64"),
                 ArraySpec("encoder.num_blocks", (1,), "int64"),
-                *self._graph_spec.arrays,
+                *self._graph_states.arrays,
             )
         )
 
@@ -58,7 +67,7 @@ class SpeechEncoder:
             "encoder.pending": np.zeros((self._block_frames, NUM_BINS), np.float32),
             "encoder.num_pending": np.zeros(1, np.int64),
             "encoder.num_blocks": np.zeros(1, np.int64),
-            **self._graph_spec.initial(),
+            **self._graph_states.initial(),
         }
         # A block ends `lookahead` frames after its latent frame, so it also begins that much
         # later: the first block of the stream needs as many frames from before the stream.
@@ -77,19 +86,42 @@ class SpeechEncoder:
             tokens: float32 [T, 2, D] of the latent frames that these samples complete.
             state: to pass with the next samples.
         """
+        tokens, _, state = self.hear(samples, state)
+        return tokens, state
+
+    @property
+    def articulates(self) -> bool:
+        """Whether the package tells articulations."""
+        return self._reader is not None
+
+    def hear(
+        self, samples: FloatArray, state: State
+    ) -> tuple[FloatArray, FloatArray, dict[str, Array]]:
+        """Hear the next samples like `step`, and tell what the lips are asked for.
+
+        Args:
+            samples: as for `step`.
+            state: as for `step`.
+
+        Returns:
+            tokens: float32 [T, 2, D].
+            articulation: float32 [T, 2, C], `ARTICULATIONS` of each video frame; zeros where the
+                package has no such part.
+            state: to pass with the next samples.
+        """
         mel_state = {name: array for name, array in state.items() if name.startswith("mel.")}
         frames, mel_state = self._mel.step(samples, mel_state)
         num_pending = int(state["encoder.num_pending"][0])
         frames = np.concatenate([state["encoder.pending"][:num_pending], frames])
         num_blocks = int(state["encoder.num_blocks"][0])
-        graph_state = {a.name: state[a.name] for a in self._graph_spec.arrays}
+        graphs = {a.name: state[a.name] for a in self._graph_states.arrays}
         tokens: list[FloatArray] = []
+        marks: list[FloatArray] = []
         while len(frames) >= self._block_frames:
-            inputs = {"mel": frames[None, : self._block_frames], **graph_state}
-            outputs = self._session.run(inputs)
-            graph_state = {name: outputs[f"next_{name}"] for name in graph_state}
+            token, mark = self._read(frames[: self._block_frames], graphs)
             if num_blocks >= self._history_latents:  # earlier blocks end before the stream begins
-                tokens.append(outputs["tokens"][0, 0])
+                tokens.append(token)
+                marks.append(mark)
             num_blocks += 1
             frames = frames[self._block_frames :]
         pending = np.zeros_like(state["encoder.pending"])
@@ -99,7 +131,22 @@ class SpeechEncoder:
             "encoder.pending": pending,
             "encoder.num_pending": np.array([len(frames)], np.int64),
             "encoder.num_blocks": np.array([num_blocks], np.int64),
-            **graph_state,
+            **graphs,
         }
-        empty = np.zeros((0, *self._token_shape), np.float32)
-        return (np.stack(tokens) if tokens else empty), next_state
+        told = (LATENT_STRIDE, len(ARTICULATIONS))
+        return _stacked(tokens, self._token_shape), _stacked(marks, told), next_state
+
+    def _read(self, mel: FloatArray, graphs: dict[str, Array]) -> tuple[FloatArray, FloatArray]:
+        """Return token [2, D] and articulation [2, C] of a block; `graphs` moves on in place."""
+        own = {a.name: graphs[a.name] for a in self._graph_spec.arrays}
+        outputs = self._session.run({"mel": mel[None], **own})
+        mark = np.zeros((LATENT_STRIDE, len(ARTICULATIONS)), np.float32)
+        if self._reader is not None:
+            mark, read = self._reader.step(mel, graphs)
+            graphs.update(read)
+        graphs.update({name: outputs[f"next_{name}"] for name in own})
+        return outputs["tokens"][0, 0], mark
+
+
+def _stacked(parts: list[FloatArray], shape: tuple[int, ...]) -> FloatArray:
+    return np.stack(parts) if parts else np.zeros((0, *shape), np.float32)

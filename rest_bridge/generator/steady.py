@@ -8,9 +8,9 @@ inside for the jaw, 5 for a pucker, 13 for a nod (real curves: 1.0; LOG.md, thir
 What is slow (head, brows, rounding) goes straight from each b to the next: a becomes their middle.
 What is fast (jaw, lips that shut) may not lose its quick moves that way; there the change inside is
 widened about its middle by as much as training shrank it. Lids and gaze follow their plan already
-(`eye_plan`). Rounding and spreading, which a voice tells least of, come out of a squared error a
-third as large as people and rules show them (0.07 for 0.25, one deviation); they get a part of that
-back. Shape letters: F frames, two of each latent frame.
+(`eye_plan`). Spreading, which a voice tells little of, comes out of a squared error too small and
+gets a part of that back; rounding is `lip_shape`'s. Shape letters: F frames, two of each latent
+frame.
 """
 
 from typing import Final, cast
@@ -39,7 +39,7 @@ _WIDTHS: Final = np.array(
     np.float32,
 )
 
-_LARGER: Final = {"mouthPucker": 2.0, "mouthFunnel": 2.0, "mouthStretch": 1.5}
+_LARGER: Final = {"mouthStretch": 1.5}
 """Chosen on the validation sessions: where the error of the mouth's width is least."""
 _ENLARGED: Final = [i for i, name in enumerate(RIG_NAMES) if name.startswith(tuple(_LARGER))]
 _SIZES: Final = np.array(

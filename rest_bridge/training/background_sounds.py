@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import butter, lfilter, sosfilt
 
+from rest_bridge.training.songs import song
+
 FloatArray = npt.NDArray[np.float32]
 Sound = Callable[[int, np.random.Generator], FloatArray]
 _RATE_HZ: Final = 16_000
@@ -218,6 +220,7 @@ def breath(num_samples: int, rng: np.random.Generator) -> FloatArray:
 SOUNDS: Final[dict[str, Sound]] = {
     "noise": steady_noise, "hum": hum, "knocks": knocks, "keyboard": keyboard,
     "plucked": plucked_chords, "gated": gated_chords, "music": music, "breath": breath,
+    "song": song,
 }  # fmt: skip
 
 

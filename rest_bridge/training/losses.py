@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rest_bridge.rig import RIG_NAMES
+from rest_bridge.rig import RIG_INDEX, RIG_NAMES
 from rest_bridge.training.curves import aperture_weights, mouth_width
 from rest_bridge.training.latent_space import build_maps
 
@@ -26,6 +26,11 @@ _OTHER_WEIGHT: Final = 0.4
 _APERTURE_SCALE: Final = 0.15
 _SHUT: Final = 0.01 / _APERTURE_SCALE
 """A gap that nobody sees."""
+_MEETING: Final = (
+    "mouthRollLower", "mouthRollUpper", "mouthPressLeft", "mouthPressRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight", "mouthClose",
+)  # fmt: skip
+"""What tells bitten lips from pressed ones."""
 _NEARLY_SHUT: Final = 0.03 / _APERTURE_SCALE
 
 
@@ -57,6 +62,7 @@ class RigLosses:
         self.width = width_weights() * self.scale / _APERTURE_SCALE
         mouth = [i for i, n in enumerate(RIG_NAMES) if n.startswith(("mouth", "jaw", "head"))]
         self.moving = torch.tensor(mouth)
+        self.meeting = torch.tensor([RIG_INDEX[name] for name in _MEETING])
         for name, value in vars(self).items():
             setattr(self, name, value.to(device))
 
@@ -112,6 +118,23 @@ class RigLosses:
         shut = rest * (target @ self.aperture < _NEARLY_SHUT)
         gap = (predicted @ self.aperture).clamp(min=0)
         return (gap.square() * shut).sum() / shut.sum().clamp(min=1)
+
+    def bite_error(self, predicted: Tensor, target: Tensor, closure: Tensor) -> Tensor:
+        """Squared error of how the lips meet: pressed in p, b, m, the lower one bitten in f, v.
+
+        Both shapes are short and rare; over all frames a network does best with one between them.
+        Shapes are compared where the target has one of them.
+
+        Args:
+            predicted: [B, F, R], normalised.
+            target: [B, F, R], normalised.
+            closure: [B, F], 1 where lips must shut.
+        """
+        rolled = (target * self.scale + self.mean)[..., RIG_INDEX["mouthRollLower"]]
+        bitten = ((rolled - 0.4) / 0.3).clamp(0, 1) * (1 - closure)
+        meeting = bitten + closure * (rolled > 0.1)
+        error = (predicted - target)[..., self.meeting].square().mean(-1)
+        return (error * meeting).sum() / meeting.sum().clamp(min=1)
 
     def _least_gap(self, rig: Tensor) -> Tensor:
         """Least visible opening of a frame and its neighbours: [B, F]."""

@@ -142,6 +142,7 @@ class MotionLearner:
             "shake": 20.0 * measure.head_shake(rig, scene.target),
             "closure": settings.closure * measure.closure_error(rig, scene.target, scene.closure),
             "still": settings.still * measure.still_error(rig, scene.target, scene.rest),
+            "bite": settings.bite * measure.bite_error(rig, scene.target, scene.closure),
         }
 
     def _listen(

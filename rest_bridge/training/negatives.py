@@ -17,8 +17,8 @@ from rest_bridge.types import FRAME_RATE_HZ, MODEL_RATE_HZ
 
 FloatArray = npt.NDArray[np.float32]
 
-KINDS: Final = ("noise", "babble", "gated", "music", "keyboard", "noise", "babble", "gated",
-                "plucked", "hum", "knocks", "breath")  # fmt: skip
+KINDS: Final = ("noise", "babble", "song", "gated", "music", "song", "keyboard", "babble", "song",
+                "noise", "gated", "plucked", "babble", "song", "hum", "knocks", "song", "breath")  # fmt: skip
 """What the sessions are made of, in turn; what fools a mouth most comes most often."""
 
 
@@ -30,7 +30,7 @@ def negative_utterance(
     Args:
         index: chooses the kind, in turn.
         rng: source of chance.
-        voices: for babbles of four to nine; without any, noise takes their place.
+        voices: for babbles of three to nine; without any, noise takes their place.
         seconds: length.
 
     Returns:
@@ -62,7 +62,7 @@ def _sound(
         return SOUNDS[kind](num_samples, rng)
     if not voices:
         return SOUNDS["noise"](num_samples, rng)
-    return babble(num_samples, voices, rng, least=4, most=9)
+    return babble(num_samples, voices, rng, least=3, most=9)
 
 
 def _unit(sound: FloatArray) -> FloatArray:

@@ -65,6 +65,7 @@ class StageSettings:
         precision: "bf16" (autocast) or "float32".
         save_every_s, validate_every_s: wall clock; 0 for never.
         babble: share of crops behind whose talker others talk, mixed anew each time.
+        tract: share of crops with another vocal tract or a missing band, drawn anew each time.
     """
 
     start: str = ""
@@ -83,6 +84,7 @@ class StageSettings:
     save_every_s: float = 120.0
     validate_every_s: float = 0.0
     babble: float = 0.0
+    tract: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class MotionSettings(StageSettings):
         motion: weight of the loss on frame differences, those inside a latent frame and those
             across its border alike.
         closure, still: weights of the losses on lips that must shut and on lips at rest.
+        bite: weight of the loss on the shape of lips in p, b, m against f, v.
     """
 
     speech_rate: float = 0.0
@@ -121,6 +124,7 @@ class MotionSettings(StageSettings):
     motion: float = 1.0
     closure: float = 0.5
     still: float = 0.5
+    bite: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,17 @@ class DistillSettings(StudentSettings):
 
 
 @dataclass(frozen=True, slots=True)
+class PhoneSettings(StageSettings):
+    """The phone network; see `training.phones`.
+
+    Attributes:
+        width: channels at 100 Hz; a fourth more at each halving of time.
+    """
+
+    width: int = 64
+
+
+@dataclass(frozen=True, slots=True)
 class VaeSettings:
     """The video VAE; see `training.vae`.
 
@@ -203,7 +218,7 @@ class TrainSettings:
         out: folder for checkpoints, loss curves and TensorBoard.
         seed: of weights, batches and noise.
         threads: of each process; 0 leaves it to torch.
-        model, vae, speech, teacher, student, asd, distill: sections.
+        model, vae, speech, teacher, student, asd, distill, phones: sections.
     """
 
     data: str
@@ -217,6 +232,7 @@ class TrainSettings:
     student: StudentSettings = field(default_factory=StudentSettings)
     asd: AsdSettings = field(default_factory=AsdSettings)
     distill: DistillSettings = field(default_factory=DistillSettings)
+    phones: PhoneSettings = field(default_factory=PhoneSettings)
 
 
 def read_settings(path: Path, changes: list[str] | None = None) -> TrainSettings:

@@ -18,6 +18,7 @@ from rest_bridge.generator import conditions
 from rest_bridge.rig import RIG_INDEX, mirror_rig
 from rest_bridge.training import expressions
 from rest_bridge.training.mel_babble import BabbleMixer
+from rest_bridge.training.mel_tract import change_talker
 from rest_bridge.training.speech_sessions import (
     HISTORY_LATENTS,
     LOOKAHEAD_FRAMES,
@@ -205,6 +206,7 @@ def batches(
     first_step: int = 0,
     mixer: BabbleMixer | None = None,
     babble: float = 0.0,
+    tract: float = 0.0,
 ) -> Iterator[Batch]:
     """Yield training batches for ever; step n depends on the seed and n only (exact resume).
 
@@ -216,6 +218,7 @@ def batches(
         first_step: number of the first batch.
         mixer: puts other talkers behind the talker; None for never.
         babble: share of crops in which it does.
+        tract: share of crops with another vocal tract or a missing band; see `mel_tract`.
 
     Yields:
         Batches of `batch_size` crops.
@@ -255,10 +258,11 @@ def batches(
                 heard = slice(max(0, start - _NORMALISER_FRAMES), stop)
                 mel = np.zeros(session.mel[version].shape, np.float32)
                 mel[heard] = mixer.mix(session.mel[version][heard], others, rng)
-            crops.append(
-                compose(session, version=version, first=first, num_latents=num_latents, rng=rng,
-                        mel=mel)
-            )  # fmt: skip
+            crop = compose(session, version=version, first=first, num_latents=num_latents, rng=rng,
+                           mel=mel)  # fmt: skip
+            if tract and rng.random() < tract:
+                crop.mel[0] = change_talker(crop.mel[0], rng)
+            crops.append(crop)
         yield stack(crops)
         step += 1
 

@@ -27,7 +27,7 @@ from rest_bridge.features.mel import (
 )
 from rest_bridge.generator import conditions
 from rest_bridge.generator.life import LifePlanner
-from rest_bridge.training import augment_audio, prosody
+from rest_bridge.training import augment_audio, crowded, prosody
 from rest_bridge.training.background_sounds import quiet_room
 from rest_bridge.training.curves import gaussian_smooth
 from rest_bridge.training.speech_sources import Utterance, silent_utterance
@@ -142,6 +142,7 @@ def build_session(
     num_versions: int,
     history: FloatArray,
     voices: Sequence[FloatArray],
+    num_crowded: int = 0,
 ) -> Session:
     """Turn a chained utterance into a stored session.
 
@@ -152,6 +153,7 @@ def build_session(
         num_versions: 1 for clean only; the first is always clean.
         history: float32 [S], sound of the same talker that came before (any length).
         voices: other talkers, for babble.
+        num_crowded: further versions among other talkers, over music or in noise; see `crowded`.
 
     Returns:
         The session, in whole latent frames.
@@ -162,11 +164,14 @@ def build_session(
     speaks = utterance.style != "negative"
     spoken = prosody.phrases(samples) if speaks else []
     mels, lives, slows = [], [], []
-    for version in range(num_versions):
-        degraded = version > 0 and rng.random() < 0.6
-        mels.append(
-            _features(samples, history, mel, rng, voices if degraded else None, version=version)
-        )
+    for version in range(num_versions + num_crowded):
+        if version >= num_versions:
+            mels.append(crowded_features(samples, history, mel, rng, voices))
+        else:
+            degraded = version > 0 and rng.random() < 0.6
+            mels.append(
+                _features(samples, history, mel, rng, voices if degraded else None, version=version)
+            )
         life = _life(utterance, spoken, times_s, rng)
         slow = life[:, 3:6]
         if utterance.pose is not None:
@@ -252,6 +257,22 @@ def _features(
     frames = whole_features(mel, sound.astype(np.float32))
     wanted = HISTORY_LATENTS * MEL_PER_LATENT + len(samples) // 160 + MOST_LOOKAHEAD_FRAMES
     return frames[-wanted:]
+
+
+def crowded_features(
+    samples: FloatArray,
+    history: FloatArray,
+    mel: LogMel,
+    rng: np.random.Generator,
+    voices: Sequence[FloatArray],
+) -> FloatArray:
+    """Return a session's features [H + M, 80] as they are with much else to be heard."""
+    per_frame = MODEL_RATE_HZ // FRAMES_PER_SECOND
+    kept, tail = HISTORY_LATENTS * MEL_PER_LATENT, MOST_LOOKAHEAD_FRAMES
+    sound = crowded.in_a_crowd(
+        samples, history, voices, rng, least_lead=kept * per_frame, tail=tail * per_frame
+    )
+    return whole_features(mel, sound)[-(kept + len(samples) // per_frame + tail) :]
 
 
 def whole_features(mel: LogMel, sound: FloatArray) -> FloatArray:

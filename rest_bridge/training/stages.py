@@ -163,6 +163,7 @@ def batch_source(
             speech_data.batches(
                 sessions, batch_size=settings.batch_size, num_latents=settings.num_latents,
                 seed=seed, first_step=number, mixer=mixer, babble=settings.babble,
+                tract=settings.tract,
             )
         )  # fmt: skip
 

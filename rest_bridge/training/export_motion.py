@@ -128,7 +128,7 @@ def export_motion(
             'runtime does not; train with "clean" or "last" to export.'
         )
     for module in (encoder, dit):
-        _round_weights(module)
+        round_weights(module)
     encoder_spec = StateSpec(
         tuple(
             ArraySpec(f"state.conv{i}", (1, *shape))
@@ -178,7 +178,7 @@ def _export_encoder(encoder: SpeechEncoder, spec: StateSpec, folder: Path) -> Pa
     path = folder / "speech_encoder.onnx"
     outputs = ["tokens", *(f"next_{n}" for n in names)]
     export_graph(graph, (mel, *state), path, ["mel", *names], outputs, {})
-    _verify(graph, (mel, *state), path, ["mel", *names], outputs)
+    verify_graph(graph, (mel, *state), path, ["mel", *names], outputs)
     return path
 
 
@@ -188,7 +188,7 @@ def _export_prefill(dit: StreamingDit, folder: Path) -> Path:
     inputs, outputs = ["reference"], ["sink_keys", "sink_values"]
     args = (torch.randn(1, *dit.config.latent_shape),)
     export_graph(graph, args, path, inputs, outputs, {})
-    _verify(graph, args, path, inputs, outputs)
+    verify_graph(graph, args, path, inputs, outputs)
     return path
 
 
@@ -203,7 +203,7 @@ def _export_dit(dit: StreamingDit, folder: Path) -> Path:
     for num_latents in range(1, MAX_CHUNK_LATENTS + 1):
         for first in (0, 2, 5, 1_080_000):  # the last one is a day old
             args = _dit_arguments(dit.config, num_latents, first=first)
-            _verify(graph, args, path, inputs, outputs)
+            verify_graph(graph, args, path, inputs, outputs)
     return path
 
 
@@ -269,7 +269,7 @@ def _halve_weights(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _round_weights(module: nn.Module) -> None:
+def round_weights(module: nn.Module) -> None:
     """Round large weights to float16 in place, so that torch and the stored graph agree."""
     with torch.no_grad():
         for parameter in module.parameters():
@@ -277,7 +277,7 @@ def _round_weights(module: nn.Module) -> None:
                 parameter.copy_(parameter.half().float())
 
 
-def _verify(
+def verify_graph(
     graph: nn.Module,
     args: tuple[Tensor, ...],
     path: Path,

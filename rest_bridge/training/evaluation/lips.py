@@ -127,9 +127,9 @@ def judge(
     made, real = aperture[part], clip.aperture[part]
     spoken, rest = clip.sentence[part], clip.rest[part]
     shift_s = first / 25
-    closures, rounded, spread = (
+    closures, bitten, rounded, spread = (
         [(a - shift_s, b - shift_s) for a, b in clip.spans(*names)]
-        for names in (("PP",), ROUNDED, SPREAD)
+        for names in (("PP",), ("FF",), ROUNDED, SPREAD)
     )
     values = {
         "r": agreement.pearson(made, real),
@@ -139,6 +139,7 @@ def judge(
         "rest_spread": agreement.rest_spread(made, rest, spoken),
         "width": agreement.pearson(width[part][spoken], clip.width[part][spoken]),
         "rounding": agreement.contrast(width[part], spread, rounded, spoken),
+        "f_apart": agreement.contrast(made, bitten, closures, spoken),
         "range": math.nan,
     }
     if clip.real:
@@ -157,7 +158,8 @@ def judge(
 def _real_rows(clip: HeldOut, others: Sequence[HeldOut]) -> list[Row]:
     """How the real talker fares by the same ruler; correlation with himself says nothing."""
     values = judge(clip, others, clip.aperture, clip.width)
-    kept = {k: values[k] for k in ("closed", "rest_spread", "rounding", "other") if k in values}
+    names = ("closed", "rest_spread", "rounding", "f_apart", "other")
+    kept = {k: values[k] for k in names if k in values}
     return [Row(SUBSET, f"{clip.group}, {REAL[1:-1]}", clip.name, REAL, kept)]
 
 

@@ -5,12 +5,14 @@ counts in the end is `lips`, where a ruler from outside reads the finished pictu
 Shape letters: F video frames.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
+from rest_bridge.rig import RIG_INDEX
 from rest_bridge.training import curves
 from rest_bridge.training.evaluation import agreement, conditions, languages
 from rest_bridge.training.evaluation.held_out import HeldOut
@@ -27,6 +29,14 @@ CHANNELS: Final = (
     "jawOpen", "mouthPucker", "mouthFunnel", "eyeBlinkLeft", "eyeLookOutLeft", "browInnerUp",
 )  # fmt: skip
 """Seams are told for each of them as well."""
+_SHAPES: Final = {
+    name: [RIG_INDEX[arkit] for arkit in names]
+    for name, names in {
+        "press": ("mouthPressLeft", "mouthPressRight"),
+        "upper": ("mouthUpperUpLeft", "mouthUpperUpRight"),
+        "roll": ("mouthRollLower",),
+    }.items()
+}
 
 
 def jobs(shop: Workshop) -> list[Job]:
@@ -69,9 +79,34 @@ def _job(
         )
         del values["range"]
         scale = np.asarray(shop.driver.package.arrays("motion")["rig_scale"])
-        return [Row(SUBSET, clip.group, clip.name, "", values | seams(rig, scale))]
+        values |= consonants(rig, clip) | seams(rig, scale)
+        return [Row(SUBSET, clip.group, clip.name, "", values)]
 
     return work
+
+
+def consonants(rig: FloatArray, clip: HeldOut) -> dict[str, float]:
+    """Return what tells p, b, m from f, v: lips pressed, upper lip up, lower lip rolled in each.
+
+    Args:
+        rig: float32 [F, 58].
+        clip: whose phones are known.
+
+    Returns:
+        "press_p", "upper_f" and so on: means over phones of the frame in the middle; and
+        "told_apart": the share of f and v whose lips are pressed by less than 0.1 while the upper
+        one is up by more than 0.15, which shows teeth. NaN without such phones.
+    """
+    values: dict[str, float] = {}
+    for kind, viseme in (("p", "PP"), ("f", "FF")):
+        places = [int(12.5 * (a + b)) for a, b in clip.spans(viseme)]
+        middle = rig[[place for place in places if place < len(rig)]]
+        for name, columns in _SHAPES.items():
+            values[f"{name}_{kind}"] = float(middle[:, columns].mean()) if len(middle) else math.nan
+        if kind == "f" and len(middle):
+            press, upper = (middle[:, _SHAPES[n]].mean(1) for n in ("press", "upper"))
+            values["told_apart"] = float(((press < 0.1) & (upper > 0.15)).mean())
+    return values
 
 
 def seams(rig: FloatArray, scale: FloatArray) -> dict[str, float]:
@@ -81,8 +116,6 @@ def seams(rig: FloatArray, scale: FloatArray) -> dict[str, float]:
         rig: float32 [F, 58], chunks of one latent frame.
         scale: float32 [58], usual deviations.
     """
-    from rest_bridge.rig import RIG_INDEX
-
     values = {"border": border_share(rig / scale, 1)}
     for name in CHANNELS:
         values[f"border_{name}"] = border_share(rig[:, RIG_INDEX[name], None], 1)

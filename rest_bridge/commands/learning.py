@@ -41,12 +41,14 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "compare": (_TRAINING, "compare"),
         "ablate": (_TRAINING, "ablate"),
         "blend": (_TRAINING, "blend"),
+        "phones": (f"{_TRAINING}.phones",),
         "sync-expert": (f"{_TRAINING}.evaluation.sync_training",),
     },
     "export": {
         "landmarks": (f"{_TRAINING}.landmarks", "export"),
         "vae": (f"{_TRAINING}.export_vae",),
         "motion": (_TRAINING, "export-motion"),
+        "phones": (f"{_TRAINING}.export_phones",),
     },
     "evaluate": {
         "landmarks": (f"{_TRAINING}.landmarks_eval",),

@@ -60,18 +60,22 @@ class LipGuard:
         shares: list[float] = []
         quiet: list[bool] = []
         for values in rig:
-            share, is_quiet = self._judge(float(values[_JAW_OPEN]))
+            share, is_quiet = self.judge(float(values[_JAW_OPEN]))
             shares.append(share)
             quiet.append(is_quiet)
         held, self._states["lips"] = self._lips.step(rig, shares, quiet, self._states["lips"])
         return held, sum(share < 1 for share in shares)
 
-    def forget_talker(self) -> None:
-        """Take whoever speaks next for the nearest talker."""
-        self._states["near"] = self._nearness.initial_state()
+    def judge(self, opening: float) -> tuple[float, bool]:
+        """Judge the next frame, whose four blocks and some that follow were heard.
 
-    def _judge(self, opening: float) -> tuple[float, bool]:
-        """Return how far the lips of the next frame may move, 0..1, and whether it is quiet."""
+        Args:
+            opening: how far the model opens the mouth in it, 0..1.
+
+        Returns:
+            share: how far its lips may move, 0 still .. 1 free.
+            quiet: whether nothing at all is heard.
+        """
         share, quiet, self._states["near"] = self._nearness.step(
             np.array(self._levels, np.float32), opening, self._states["near"]
         )
@@ -83,3 +87,7 @@ class LipGuard:
             del self._logits[:BLOCKS_PER_FRAME]
             share = min(share, voice)
         return share, quiet
+
+    def forget_talker(self) -> None:
+        """Take whoever speaks next for the nearest talker."""
+        self._states["near"] = self._nearness.initial_state()

@@ -43,7 +43,13 @@ class Driver:
     """Holds the loaded parts of one package and drives avatars with voices."""
 
     def __init__(
-        self, package: ModelPackage, *, size_px: int, seed: int, nearest_db: float = SOFTER_DB
+        self,
+        package: ModelPackage,
+        *,
+        size_px: int,
+        seed: int,
+        nearest_db: float = SOFTER_DB,
+        voices_only: bool = False,
     ) -> None:
         """Prepare; parts are loaded when they are needed.
 
@@ -53,9 +59,10 @@ class Driver:
             seed: of the face's life and of the noise.
             nearest_db: voices so much softer than the nearest talker's move no lips; as live
                 voices are heard unless told otherwise.
+            voices_only: whether sounds without any voice in them move no lips; as live.
         """
         self.package, self.size_px, self.seed = package, size_px, seed
-        self.nearest_db = nearest_db
+        self.nearest_db, self.voices_only = nearest_db, voices_only
         self._stages: Stages | None = None
         self._drawn: tuple[str, FaceDecoder] | None = None
 
@@ -77,6 +84,7 @@ class Driver:
             seed=own,
             chunk_latents=chunk,
             nearest_db=self.nearest_db,
+            voices_only=self.voices_only,
         )
 
     def pictures(

@@ -64,6 +64,11 @@ class Row:
     motion_held: float
 
 
+def unheard_talkers(assets: Path) -> list[Path]:
+    """Return talkers whom nothing was tuned on: thresholds were chosen on every tenth."""
+    return sorted((assets / "librispeech_subset").glob("*.flac"))[5::40]
+
+
 def load(path: Path) -> FloatArray:
     """Return float32 [S] at 48 kHz, mono, spoken at -23 dB."""
     from rest_bridge.audio.decode import AudioDecoder
@@ -196,9 +201,7 @@ def measure(assets: Path) -> dict[str, object]:
     package = ModelPackage.load(None, verify=False)
     avatar = load_avatar(next(iter(built_in_faces())), package)
     stages = replace(load_stages(package, avatar, size_px=64), decoder=FlashDecoder(8))
-    paths = sorted((assets / "librispeech_subset").glob("*.flac"))
-    # The threshold was chosen on every tenth talker; these were never looked at.
-    talkers = [load(path) for path in paths[5::40]]
+    talkers = [load(path) for path in unheard_talkers(assets)]
     size = round(_SECONDS * VOICE_RATE_HZ)
     rows = [row("silence", stages, [np.zeros(size, np.float32)])]
     rows.append(row("the nearest talker", stages, [voice[:size] for voice in talkers[:3]]))

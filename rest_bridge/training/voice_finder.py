@@ -1,0 +1,295 @@
+"""Trains the small network that tells a voice from music, typing and noise.
+
+    python -m rest_bridge.training.voice_finder --assets DIR --out rest_bridge/features/voicing.npz
+
+Place in the flow: talkers, `orchestra`, `made_noises` -> here -> `features.voicing`. Voices and
+sounds are mixed as mel powers, which adds up well enough and costs little. Ten minutes of one core.
+Never heard: the talkers of `splits.is_held_out`, those of `evaluation.stillness`, every sound of
+`background_sounds`. Shape letters: N clips, F blocks of 10 ms, B mel bins.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from rest_bridge.features.mel import HOP_SAMPLES, NUM_BINS, WINDOW_SAMPLES, mel_filters
+from rest_bridge.features.voicing import CONTEXT, POWER_FLOOR
+from rest_bridge.training.augment_audio import microphone, reverberate, telephone
+from rest_bridge.training.background_sounds import speech_rms
+from rest_bridge.training.evaluation.stillness import unheard_talkers
+from rest_bridge.training.made_noises import noise_of_some_kind, whispered
+from rest_bridge.training.orchestra import song
+from rest_bridge.training.splits import is_held_out
+from rest_bridge.types import MODEL_RATE_HZ
+
+FloatArray = npt.NDArray[np.float32]
+
+_BLOCKS: Final = 500
+_BATCH: Final = 40
+_HIDDEN: Final = 64
+_HANG: Final = 8
+"""Blocks for which a voice is called one after it has become soft: between two phones."""
+_SOFT_DB: Final = 26.0
+
+
+class Network(nn.Module):
+    """What `features.voicing` computes, over whole clips."""
+
+    def __init__(self) -> None:
+        """Draw weights."""
+        super().__init__()
+        self.first = nn.Conv1d(NUM_BINS, 64, CONTEXT)
+        self.second = nn.Conv1d(64, _HIDDEN, CONTEXT)
+        self.gru = nn.GRU(_HIDDEN, _HIDDEN, batch_first=True)
+        self.out = nn.Linear(_HIDDEN, 1)
+
+    def forward(self, mel_power: Tensor) -> Tensor:
+        """Return the logits, float32 [N, F], of mel powers [N, F, B]."""
+        mel = (torch.log(mel_power + POWER_FLOOR) * 0.25).transpose(1, 2)
+        silence = float(np.log(POWER_FLOOR) * 0.25)
+        mel = nn.functional.pad(mel, (CONTEXT - 1, 0), value=silence)
+        low = torch.relu(self.first(mel))
+        high = torch.relu(self.second(nn.functional.pad(low, (CONTEXT - 1, 0))))
+        hidden, _ = self.gru(high.transpose(1, 2))
+        return self.out(hidden)[..., 0]
+
+    def weights(self) -> dict[str, npt.NDArray[np.float16]]:
+        """Return the arrays of `features.voicing`."""
+        gru = self.gru
+        found = {
+            "first.weight": self.first.weight.permute(0, 2, 1).flatten(1),
+            "first.bias": self.first.bias,
+            "second.weight": self.second.weight.permute(0, 2, 1).flatten(1),
+            "second.bias": self.second.bias,
+            "gru.input": gru.weight_ih_l0,
+            "gru.input_bias": gru.bias_ih_l0,
+            "gru.hidden": gru.weight_hh_l0,
+            "gru.hidden_bias": gru.bias_hh_l0,
+            "out.weight": self.out.weight[0],
+            "out.bias": self.out.bias,
+        }
+        return {name: value.detach().numpy().astype(np.float16) for name, value in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A sound as the network sees it.
+
+    Attributes:
+        power: float32 [F, B], of a sound whose loud parts have root mean square 1.
+        voiced: bool [F]; None for what is no voice.
+    """
+
+    power: FloatArray
+    voiced: npt.NDArray[np.bool_] | None = None
+
+
+def mel_power(samples: FloatArray) -> FloatArray:
+    """Return float32 [F, B] of float32 [S], block k as `features.voicing` hears it at its end."""
+    padded = np.concatenate([np.zeros(WINDOW_SAMPLES - HOP_SAMPLES, np.float32), samples])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
+    taper = np.hanning(WINDOW_SAMPLES).astype(np.float32)
+    parts = []
+    for first in range(0, len(windows), 2000):
+        spectrum = np.fft.rfft(windows[first : first + 2000] * taper, 512)
+        parts.append((np.abs(spectrum) ** 2).astype(np.float32) @ mel_filters().T)
+    return np.concatenate(parts)
+
+
+def voiced(samples: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return bool [F]: where somebody speaks in a clean recording, and 80 ms longer."""
+    count = len(samples) // HOP_SAMPLES
+    power = np.mean(samples[: count * HOP_SAMPLES].reshape(count, HOP_SAMPLES) ** 2, axis=1)
+    loud = 10 * np.log10(power + 1e-12) > 20 * np.log10(speech_rms(samples)) - _SOFT_DB
+    held = loud.copy()
+    for later in range(1, _HANG + 1):
+        held[later:] |= loud[:-later]
+    return held
+
+
+def talker(samples: FloatArray, rng: np.random.Generator, *, plain: bool = False) -> Clip:
+    """Return a voice as a clip: higher or lower, whispered, in a room, through a microphone."""
+    if not plain:
+        speed = float(rng.uniform(0.82, 1.25))
+        places = np.arange(0, len(samples) - 1, speed)
+        samples = np.interp(places, np.arange(len(samples)), samples).astype(np.float32)
+        if rng.random() < 0.08:
+            samples = whispered(samples, rng)
+    samples = samples / np.float32(speech_rms(samples))
+    truth = voiced(samples)
+    if not plain:
+        if rng.random() < 0.4:
+            ratio_db = float(rng.uniform(-2, 12))
+            rt60_s = float(rng.uniform(0.15, 0.7))
+            samples = reverberate(samples, rng, rt60_s=rt60_s, direct_to_reverberant_db=ratio_db)
+        if rng.random() < 0.5:
+            samples = microphone(samples, rng)
+        elif rng.random() < 0.2:
+            samples = telephone(samples)
+    power = mel_power(samples / np.float32(speech_rms(samples)))
+    count = min(len(truth), len(power))
+    return Clip(power[:count], truth[:count])
+
+
+def no_voice(sound: FloatArray) -> Clip:
+    """Return a sound that is no voice as a clip."""
+    return Clip(mel_power(sound / np.float32(speech_rms(sound))))
+
+
+def scene(
+    voices: Sequence[Clip], others: Sequence[Clip], rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mix a stream: somebody speaks at times, other things sound at times.
+
+    Returns:
+        power: float32 [F, B].
+        truth: float32 [F], 1 where there is a voice.
+        weight: float32 [F], how much each block counts.
+    """
+    power = np.zeros((_BLOCKS, NUM_BINS), np.float32)
+    truth, weight = np.zeros(_BLOCKS, np.float32), np.ones(_BLOCKS, np.float32)
+    speaks = rng.random() < 0.65
+    if speaks:
+        colour = _colour(rng)
+        at = int(rng.integers(-100, 250))
+        while at < _BLOCKS - 30:
+            clip = voices[int(rng.integers(len(voices)))]
+            assert clip.voiced is not None
+            length = min(int(rng.integers(60, 500)), len(clip.power))
+            begin = int(rng.integers(0, len(clip.power) - length + 1))
+            first = max(at, 0)
+            count = min(length, _BLOCKS - first)
+            part = slice(begin, begin + count)
+            power[first : first + count] += clip.power[part] * colour
+            truth[first : first + count] = clip.voiced[part]
+            at = first + count + int(rng.integers(30, 250))
+    if rng.random() < (0.75 if speaks else 0.97):
+        for _ in range(1 if rng.random() < 0.7 else 2):
+            clip = others[int(rng.integers(len(others)))]
+            level_db = float(rng.uniform(-28, 0) if speaks else rng.uniform(-28, 8))
+            first = 0 if rng.random() < 0.5 else int(rng.integers(0, _BLOCKS - 100))
+            length = _BLOCKS - first
+            if rng.random() < 0.3:
+                length = int(rng.integers(80, length + 1)) if length > 80 else length
+            begin = int(rng.integers(0, max(1, len(clip.power) - length)))
+            part = clip.power[begin : begin + length]
+            power[first : first + len(part)] += part * _colour(rng) * 10 ** (level_db / 10)
+    noise = rng.exponential(1.0, power.shape).astype(np.float32) * _NOISE
+    power += noise * _colour(rng) * np.float32(10 ** (float(rng.uniform(-65, -25)) / 10))
+    power *= np.float32(10 ** (float(rng.uniform(-48, -12)) / 10))
+    starts = np.flatnonzero(np.diff(truth, prepend=0) > 0)
+    for start in starts:  # nobody can know so soon
+        weight[start : start + 3] = 0.0
+    ends = np.flatnonzero(np.diff(truth, prepend=0) < 0)
+    for end in ends:  # held anyway
+        weight[end : end + 30] *= 0.3
+    return power, truth, weight
+
+
+def _colour(rng: np.random.Generator) -> FloatArray:
+    """Return gains of the bins, float32 [B], smooth, within some 8 dB."""
+    gain_db = np.interp(np.arange(NUM_BINS), np.linspace(0, NUM_BINS, 6), rng.normal(0, 3.5, 6))
+    return (10 ** (gain_db / 10)).astype(np.float32)
+
+
+_NOISE: Final = mel_power(
+    np.random.default_rng(0).standard_normal(160_000).astype(np.float32)
+).mean(0)
+
+
+def load(path: Path) -> FloatArray:
+    """Return float32 [S] at 16 kHz."""
+    from rest_bridge.audio.decode import AudioDecoder
+    from rest_bridge.audio.resample import resample
+
+    decoder = AudioDecoder(path)
+    parts = list(decoder.frames())
+    decoder.close()
+    voice = np.concatenate([samples for samples, _ in parts])
+    return resample(voice, parts[0][1], MODEL_RATE_HZ)
+
+
+def clips(
+    assets: Path, seed: int, *, num_songs: int, num_noises: int
+) -> tuple[list[Clip], list[Clip]]:
+    """Return what is trained on: voices, and everything else."""
+    rng = np.random.default_rng(seed)
+    paths = sorted((assets / "librispeech_subset").glob("*.flac"))
+    unheard = set(unheard_talkers(assets))
+    own = [
+        path
+        for index, path in enumerate(paths)
+        if path not in unheard and not is_held_out("librispeech_subset", path.name, index)
+    ]
+    own += [
+        path
+        for index, path in enumerate(sorted((assets / "ljspeech_samples").glob("*.flac"))[:24])
+        if not is_held_out("ljspeech_samples", path.stem, index)
+    ]
+    voices = []
+    for path in own:
+        samples = load(path)
+        voices += [talker(samples, rng, plain=True), talker(samples, rng), talker(samples, rng)]
+    size = 12 * MODEL_RATE_HZ
+    others = [no_voice(song(size, rng)) for _ in range(num_songs)]
+    others += [no_voice(noise_of_some_kind(size, rng)) for _ in range(num_noises)]
+    return voices, others
+
+
+def train(
+    voices: Sequence[Clip], others: Sequence[Clip], *, minutes: float, seed: int = 0
+) -> Network:
+    """Train for so long; prints how it goes."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    network = Network()
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-3)
+    begun_s, step, mean = time.monotonic(), 0, 0.0
+    while (share := (time.monotonic() - begun_s) / (60 * minutes)) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3 * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * (1 - share))
+        scenes = [scene(voices, others, rng) for _ in range(_BATCH)]
+        power, truth, weight = (
+            torch.from_numpy(np.stack(part)) for part in zip(*scenes, strict=True)
+        )
+        loss = nn.functional.binary_cross_entropy_with_logits(network(power), truth, weight)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
+        if step % 50 == 0:
+            print(f"step {step} {time.monotonic() - begun_s:.0f} s loss {mean:.4f}", flush=True)
+        step += 1
+    return network.eval()
+
+
+def main() -> int:
+    """Train and write the weights."""
+    parser = argparse.ArgumentParser(prog="python -m rest_bridge.training.voice_finder")
+    parser.add_argument("--assets", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--songs", type=int, default=400)
+    parser.add_argument("--noises", type=int, default=250)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    voices, others = clips(given.assets, given.seed, num_songs=given.songs, num_noises=given.noises)
+    print(f"{len(voices)} voices, {len(others)} other sounds", flush=True)
+    network = train(voices, others, minutes=given.minutes, seed=given.seed)
+    np.savez(given.out, **network.weights())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

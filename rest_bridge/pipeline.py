@@ -20,6 +20,7 @@ from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import ConfigError
 from rest_bridge.features.decimate import BLOCK_SAMPLES, Decimator
 from rest_bridge.framer import Framer
+from rest_bridge.generator.breath import Breath
 from rest_bridge.generator.lip_shape import LipShaper
 from rest_bridge.generator.retime import Between, Retimer, frame_rows, latents_of_rows
 from rest_bridge.generator.sampler import latent_noise
@@ -93,7 +94,7 @@ class Pipeline:
         self._metrics = metrics or Metrics()
         self._decimator, self._retimer = Decimator(), Retimer(fps)
         self._evener, self._shaper = MotionEvener(), LipShaper(articulation)
-        self._guard = LipGuard(nearest_db, voices_only=voices_only)
+        self._guard, self._breath = LipGuard(nearest_db, voices_only=voices_only), Breath(seed)
         self._framer = Framer(fps, self._metrics)
         self.samples_per_frame = VOICE_RATE_HZ // fps
         self._steering = SteeringRamp.steady()
@@ -244,7 +245,7 @@ class Pipeline:
 
     def _hear(self, samples: FloatArray, action: LateAction) -> Iterator[Frame]:
         """Take at most a block; generate when a chunk of latent frames is complete."""
-        stages, times = self._stages, self._framer.times
+        times = self._framer.times
         times.begun_ns = time.monotonic_ns()
         self._framer.hear(samples)
         with self._metrics.timer("features").measure(), span("features"):
@@ -348,13 +349,19 @@ class Pipeline:
     def _steady(
         self, latents: FloatArray, marks: FloatArray | None
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the evenly moving rig with shaped lips, and the latents that read out as that."""
+        """Return the evenly moving rig with shaped lips, that breathes, and latents like it."""
         space = self._stages.latent_space
         raw = space.to_rig(latents)
         rig, self._states["head"] = self._evener.step(raw, self._states["head"])
-        rig = self._shaper.shape(rig, marks)
+        rig = self._breathe(self._shaper.shape(rig, marks))
         change = space.from_rig(rig) - space.from_rig(raw)
         return rig, (latents + change).astype(np.float32, copy=False)
+
+    def _breathe(self, rig: FloatArray) -> FloatArray:
+        """Return the newest rig, float32 [F, 58], lifted by the breath."""
+        first = (self._num_latents - self._chunk) * LATENT_STRIDE
+        times_s = (np.arange(first, first + len(rig)) + 0.5) / FRAME_RATE_HZ
+        return self._breath.lift(rig, times_s, self._steering.at(times_s).head_motion)
 
     def _hold(
         self, rig: FloatArray, latents: FloatArray | None

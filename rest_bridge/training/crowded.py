@@ -1,4 +1,4 @@
-"""A talker among others, over music or in loud noise: mixed on samples, heard by the runtime's ears.
+"""A talker among others, over music or in loud noise: mixed on samples, not on features.
 
 Place in the flow: `speech_sessions.build_session` -> here -> further versions of a session. The
 background has been there for seconds before the session begins: with the talker in it ("warm"), or

@@ -137,6 +137,24 @@ def close_lips(rig: FloatArray, closure: FloatArray) -> None:
         rig[:, RIG_INDEX[name]] = np.maximum(rig[:, RIG_INDEX[name]], closure * weight)
 
 
+def bite_lips(rig: FloatArray, channels: FloatArray, closure: FloatArray) -> None:
+    """Put the lower lip of a tracked rig under the teeth in f and v, in place.
+
+    Landmarks see that the gap is small there, not that one lip is rolled in and none is pressed.
+
+    Args:
+        rig: float32 [F, 58].
+        channels: float32 [F, C], of `viseme_curves` for the same speech.
+        closure: float32 [F], 0..1, where p, b or m shut the lips instead.
+    """
+    bitten = channels[:, CHANNELS.index("roll_lower")] * (1 - closure)
+    rolled = bitten * channel_basis()[CHANNELS.index("roll_lower"), RIG_INDEX["mouthRollLower"]]
+    lower = RIG_INDEX["mouthRollLower"]
+    rig[:, lower] = np.maximum(rig[:, lower], rolled)
+    for name in ("mouthRollUpper", "mouthPressLeft", "mouthPressRight"):
+        rig[:, RIG_INDEX[name]] *= 1 - np.clip(bitten / _BITTEN, 0, 1)
+
+
 def rig_from_lips(aperture: FloatArray, width: FloatArray) -> FloatArray:
     """Rig of measured lips, the counterpart of `lip_aperture` for real tracks.
 
@@ -168,6 +186,8 @@ def rig_from_lips(aperture: FloatArray, width: FloatArray) -> FloatArray:
     return np.clip(rig, 0, 1)
 
 
+_BITTEN = 0.55
+"""Roll of the lower lip from which nothing is pressed any more."""
 _GAP = {
     "jawOpen": 1.0, "mouthClose": -1.0,
     "mouthLowerDownLeft": 0.22, "mouthLowerDownRight": 0.22,

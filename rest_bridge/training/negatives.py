@@ -17,8 +17,10 @@ from rest_bridge.types import FRAME_RATE_HZ, MODEL_RATE_HZ
 
 FloatArray = npt.NDArray[np.float32]
 
-KINDS: Final = ("noise", "babble", "song", "gated", "music", "song", "keyboard", "babble", "song",
-                "noise", "gated", "plucked", "babble", "song", "hum", "knocks", "song", "breath")  # fmt: skip
+KINDS: Final = (
+    "noise", "babble", "song", "gated", "music", "song", "keyboard", "babble", "song", "noise",
+    "gated", "plucked", "babble", "song", "hum", "knocks", "song", "breath",
+)  # fmt: skip
 """What the sessions are made of, in turn; what fools a mouth most comes most often."""
 
 

@@ -31,6 +31,7 @@ def build(
     *,
     num_versions: int,
     seed: int,
+    num_crowded: int = 0,
 ) -> list[Session]:
     """Chain utterances of one voice to about 12 s each and turn them into sessions.
 
@@ -40,15 +41,17 @@ def build(
         voices: other talkers, for babble.
         num_versions: of each session.
         seed: with a session's name it decides all its chance.
+        num_crowded: further versions in a crowd; see `crowded`.
 
     Returns:
         A session for each chain, in their order.
     """
     chains = _chains(utterances)
     return [
-        _session(chains, k, mel, voices, num_versions=num_versions, seed=seed)
+        _session(chains, k, mel, voices, num_versions=num_versions, seed=seed,
+                 num_crowded=num_crowded)
         for k in range(len(chains))
-    ]
+    ]  # fmt: skip
 
 
 def write_shards(
@@ -60,6 +63,7 @@ def write_shards(
     *,
     num_versions: int,
     seed: int,
+    num_crowded: int = 0,
 ) -> Iterator[float]:
     """Write STEM-000.npz, STEM-001.npz, ...; those that are there are left as they are.
 
@@ -71,6 +75,7 @@ def write_shards(
         stem: of the file names.
         num_versions: of each session.
         seed: of all chance.
+        num_crowded: further versions in a crowd; see `crowded`.
 
     Yields:
         float: seconds of each shard (one version), 0 for one that was there.
@@ -86,8 +91,10 @@ def write_shards(
             continue
         places = range(first, min(first + SHARD_SESSIONS, len(chains)))
         sessions = [
-            _session(chains, k, mel, voices, num_versions=num_versions, seed=seed) for k in places
-        ]
+            _session(chains, k, mel, voices, num_versions=num_versions, seed=seed,
+                     num_crowded=num_crowded)
+            for k in places
+        ]  # fmt: skip
         speech_sessions.save_sessions(sessions, path)
         yield sum(s.num_latents for s in sessions) * LATENT_STRIDE / FRAME_RATE_HZ
 
@@ -100,6 +107,7 @@ def _session(
     *,
     num_versions: int,
     seed: int,
+    num_crowded: int = 0,
 ) -> Session:
     joined, rng = _join(chains[number], seed)
     pauses = chains[number][0].style in _SPOKEN
@@ -109,8 +117,9 @@ def _session(
     if number and not pauses:
         before = _join(chains[number - 1], seed)[0].samples
     return speech_sessions.build_session(
-        joined, mel, rng, num_versions=num_versions, history=before, voices=voices
-    )
+        joined, mel, rng, num_versions=num_versions, history=before, voices=voices,
+        num_crowded=num_crowded,
+    )  # fmt: skip
 
 
 def _join(chain: Sequence[Utterance], seed: int) -> tuple[Utterance, np.random.Generator]:

@@ -43,10 +43,12 @@ class Source:
     Attributes:
         utterances: called when the source is built; yields (utterance, held out).
         versions: how many versions a training session is stored in.
+        crowded: how many more among other talkers, over music or in noise.
     """
 
     utterances: Callable[[], Iterable[tuple[Utterance, bool]]]
     versions: int
+    crowded: int = 0
 
 
 def prepare(
@@ -90,12 +92,15 @@ def _recorded_sources(assets: Path, out: Path) -> dict[str, Source]:
     landmarks = find_landmarks(assets, out / "grid_landmarks.npz")
     return {
         "grid": Source(
-            lambda: _with_others(speech_sources.grid_utterances(assets, landmarks, phones)), 4
+            lambda: _with_others(speech_sources.grid_utterances(assets, landmarks, phones)), 4,
+            crowded=2,
         ),
-        "facegood": Source(lambda: _with_others(speech_sources.facegood_utterances(assets)), 4),
-        "read": Source(lambda: speech_sources.read_speech_utterances(assets, phones), 4),
-        "read2": Source(lambda: _other_readers(assets, phones), 3),
-    }
+        "facegood": Source(lambda: _with_others(speech_sources.facegood_utterances(assets)), 4,
+                           crowded=2),
+        "read": Source(lambda: speech_sources.read_speech_utterances(assets, phones), 4,
+                       crowded=2),
+        "read2": Source(lambda: _other_readers(assets, phones), 3, crowded=2),
+    }  # fmt: skip
 
 
 def _made_sources(texts: Texts, seed: int) -> dict[str, Source]:
@@ -170,11 +175,13 @@ def _build_source(
 ) -> float:
     pairs = list(source.utterances())
     seconds = 0.0
-    for stem, held_out, versions in (("held", True, 1), ("train", False, source.versions)):
+    plans = (("held", True, 1, 0), ("train", False, source.versions, source.crowded))
+    for stem, held_out, versions, crowded in plans:
         chosen = [u for u, held in pairs if held == held_out]
         for done_s in write_shards(
-            chosen, mel, voices, out, f"{stem}-{name}", num_versions=versions, seed=seed
-        ):
+            chosen, mel, voices, out, f"{stem}-{name}", num_versions=versions, seed=seed,
+            num_crowded=crowded,
+        ):  # fmt: skip
             seconds += done_s
             log.info("%s %s: %.0f s", stem, name, seconds)
     return seconds

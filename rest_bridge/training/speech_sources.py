@@ -252,10 +252,11 @@ def _tracked_utterance(
     closure, rest = np.zeros(count, np.float32), np.zeros(count, bool)
     if phones:
         spans = to_visemes(phones, "arpabet")
-        closure = curves.viseme_curves(spans, times_s)[1]
+        channels, closure = curves.viseme_curves(spans, times_s)
         rest = rest_frames(spans, times_s)
         # Tracked lips shut in only 57-68 % of p/b/m; the tracker's grid is too coarse for them.
         curves.close_lips(mouth, closure)
+        curves.bite_lips(mouth, channels, closure)
     brow = np.clip(3 * (track.brow_height - np.median(track.brow_height)), 0, 0.8)
     return Utterance(
         name=name,

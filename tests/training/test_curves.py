@@ -95,3 +95,21 @@ def test_a_loud_moment_makes_the_head_nod_after_it() -> None:
     assert times_s[nod.argmax()] > moments[0][0]
     assert nod.max() > 0.5
     assert prosody.accents(np.zeros(16_000, np.float32)) == []
+
+
+def test_tracked_lips_bite_in_f_and_press_in_p() -> None:
+    phones = word("AA", "F", "AA", "P", "AA")
+    channels, closure = curves.viseme_curves(to_visemes(phones, "arpabet"), FRAMES_S)
+    tracked = curves.rig_from_lips(np.zeros(50, np.float32), np.zeros(50, np.float32))
+    before = tracked.copy()
+    curves.close_lips(tracked, closure)
+    curves.bite_lips(tracked, channels, closure)
+    lower, upper, press = (
+        tracked[:, RIG_INDEX[n]] for n in ("mouthRollLower", "mouthRollUpper", "mouthPressLeft")
+    )
+    f, p = (int(t * 25) for t in (0.65, 0.85))
+    assert lower[f] > 0.4
+    assert max(upper[f], press[f]) < 0.02
+    assert min(upper[p], press[p]) > 0.2
+    still = slice(0, 5)
+    np.testing.assert_allclose(tracked[still], before[still], atol=0.02)

@@ -13,6 +13,7 @@ from rest_bridge.generator.conditions import (  # noqa: E402
     EMOTION,
     EMOTIONS,
 )
+from rest_bridge.rig import RIG_INDEX, RIG_NAMES  # noqa: E402
 from rest_bridge.training import losses, speech_data  # noqa: E402
 from rest_bridge.training.distillation import (  # noqa: E402
     AsdLearner,
@@ -179,3 +180,22 @@ def test_a_network_that_learnt_no_emotions_begins_with_their_shapes() -> None:
     rig = learner.measure.to_normalised(latents) * learner.measure.scale
     wanted = torch.from_numpy(expression_basis()).repeat_interleave(2, 0)
     torch.testing.assert_close(rig[0], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_one_shape_for_f_and_p_costs_where_they_are_spoken_and_nowhere_else() -> None:
+    measure = losses.RigLosses()
+    rig = torch.zeros(1, 12, len(RIG_NAMES))
+    for frame, shape in ((4, {"mouthRollLower": 0.6}), (8, {"mouthPressLeft": 0.4,
+                                                           "mouthRollLower": 0.42})):  # fmt: skip
+        for name, value in shape.items():
+            rig[0, frame, RIG_INDEX[name]] = value
+    closure = torch.zeros(1, 12)
+    closure[0, 8] = 1.0
+    target = measure.normalise(rig)
+    assert measure.bite_error(target, target, closure) == 0
+    mean = rig.clone()
+    mean[0, [4, 8]] = rig[0, [4, 8]].mean(0)
+    assert measure.bite_error(measure.normalise(mean), target, closure) > 0.01
+    elsewhere = rig.clone()
+    elsewhere[0, 1] = rig[0, 8]
+    assert measure.bite_error(measure.normalise(elsewhere), target, closure) == 0

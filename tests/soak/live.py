@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -127,6 +128,7 @@ class Run:
         self.preview = PreviewServer(port=0, token="t")
         self.told: list[str] = []
         self.faults: list[str] = []
+        self.repeated: Counter[str] = Counter()
         self.not_heard: list[str] = []
         self.samples: list[tuple[float, Held]] = []
         self.stopped_s = 0.0
@@ -284,6 +286,7 @@ class Run:
         for fault in _forever(faults):
             self._number += 1
             self.faults.append(fault.__name__)
+            repeated = self.gauge.num_repeated
             sys.stderr.write(f"{time.monotonic():.1f} {fault.__name__}\n")
             try:
                 fault()
@@ -294,6 +297,7 @@ class Run:
             if self.stop.is_set():
                 return
             self._expect_voice(fault.__name__)
+            self.repeated[fault.__name__] += self.gauge.num_repeated - repeated
 
     def _expect_voice(self, after: str) -> None:
         """Whatever happened, the face hears its microphone again."""
@@ -353,6 +357,7 @@ class Run:
             "first_frame_after_s": round(loading_s, 2),
             "cut_out_s": round(gauge.asleep_s(), 2),
             "repeated": gauge.num_repeated,
+            "repeated_after": dict(self.repeated),
             "gaps_over_0.3_s": [round(length, 2) for _, length in gauge.gaps],
             "stopped_s": self.stopped_s,
             "rss_mb": [early, late, max(h.rss_mb for _, h in self.samples)],

@@ -121,6 +121,11 @@ class AudioSection(Section):
         description="Voices so much softer than the nearest talker's move no lips: other people in "
         "the room. Live voices only; decibels; 0 lets every voice move them.",
     )
+    voices_only: bool = Field(
+        default=False,
+        description="Music, typing and noise move no lips, only sound with a voice in it does "
+        "(singing, too). Live voices only.",
+    )
     loop: bool = Field(default=False, description="Start a file again when it has ended.")
     latency_ms: int = Field(
         default=40, ge=10, le=500, description="Latency asked of the sound device, milliseconds."
@@ -303,6 +308,13 @@ class GeneratorSection(Section):
         ge=1,
         le=12,
         description="The same for files, whose latency nobody sees: longer ones take less time.",
+    )
+    articulation: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="How much lips are shaped by what is said: p, b, m shut, f, v on the teeth, "
+        "o, u round. 0: only as the motion network has them.",
     )
     tier: Literal["auto", "full", "lean", "sparse", "still"] = Field(
         default="auto",

@@ -46,6 +46,11 @@ def nearest_db(config: Config, mode: Mode) -> float:
     return config.audio.nearest_db if mode == "live" else 0.0
 
 
+def voices_only(config: Config, mode: Mode) -> bool:
+    """Say whether only voices may move the lips: a file or a pushed voice is one."""
+    return config.audio.voices_only and mode == "live"
+
+
 def chunk_of(config: Config, mode: Mode) -> int:
     """Return how many latent frames are generated together."""
     section = config.generator
@@ -139,7 +144,9 @@ class Loader:
             seed=section.seed,
             chunk_latents=chunk_of(self._config, mode or voice_mode(self._config)),
             metrics=metrics,
+            articulation=section.articulation,
             nearest_db=nearest_db(self._config, mode or voice_mode(self._config)),
+            voices_only=voices_only(self._config, mode or voice_mode(self._config)),
         )
         pipeline.steer(wish)
         return pipeline

@@ -32,6 +32,8 @@ class LidState:
         shut_lid: float32 [H, W, 2], canvas displacement into the picture of the closed eye.
         ball: float32 [H, W, 2], canvas displacement into the portrait for the eyeball.
         inside: float32 [H, W], distance from the lids' edges, canvas units; positive on the ball.
+        under: float32 [H, W], distance below the middle of the opening, canvas units; what lies
+            there stays the open portrait's where the lid slides.
         closed: how far the eye is closed, 0..1.
     """
 
@@ -39,6 +41,7 @@ class LidState:
     shut_lid: Array
     ball: Array
     inside: Array
+    under: Array
     closed: float
 
 
@@ -68,8 +71,10 @@ class Lids:
         self._index = [ARKIT_NAMES.index(f"eye{name}{side}") for name in names]
         inwards = 1.0 if side == "Right" else -1.0  # the person's right eye looks in to the right
         self._gaze_sign = np.array([inwards, 1.0], np.float32)
+        self._beside = (self._s < 0) | (self._s > 1)
         self._lash = eye.lash
         self._eye = eye
+        self.slides = bool(eye.slides)
         # The gaze fades out towards the corners, so that nothing from beyond them is pulled in.
         self._bump = np.clip(1 - (2 * self._s - 1) ** 2, 0, 1).astype(np.float32)
 
@@ -94,7 +99,9 @@ class Lids:
             The fields.
         """
         blink, wide, squint, down, up, inside, outside = (float(arkit[i]) for i in self._index)
-        lowered = 1 - (1 - blink) * (1 - 0.3 * down) * (1 - 0.18 * squint)
+        # A lid that slides is another picture: glances and squints alone do not call for it.
+        follows = 0.0 if self.slides else 1.0
+        lowered = 1 - (1 - blink) * (1 - 0.3 * follows * down) * (1 - 0.18 * follows * squint)
         raised = (0.2 * wide + 0.12 * up) * (1 - blink)
         close_upper = lowered - raised
         close_lower = 1 - (1 - blink) * (1 - 0.45 * squint) * (1 + 0.1 * wide)
@@ -103,10 +110,11 @@ class Lids:
         t = self._t
         open_t = self._lid_source(t, upper, lower, self._upper, self._lower)
         shut_t = self._lid_source(t, upper, lower, self._closed, self._closed)
-        if self._eye.slides:
+        if self.slides:
             above = np.where(t > self._upper - 0.05, t - upper + self._closed, t)
             shut_t = np.where(t < (upper + lower) / 2, above, shut_t)
         edge = np.minimum(t - upper, lower - t)
+        under = np.where(self._beside, -1.0, t - (upper + lower) / 2)
         gaze = np.array([inside - outside, down - up], np.float32) * self._gaze_sign * _GAZE_REACH
         ball_s, ball_t = self._ball_source(t, upper, lower, gaze)
         return LidState(
@@ -114,6 +122,7 @@ class Lids:
             shut_lid=self._canvas(np.zeros_like(t), shut_t - t),
             ball=self._canvas(ball_s - self._s, ball_t - t),
             inside=(edge * self._width).astype(np.float32),
+            under=(under * self._width).astype(np.float32),
             closed=float(np.clip(close_upper, 0, 1)),
         )
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import FaceField
-from rest_bridge.portrait.contours import LipCurves, box_points
+from rest_bridge.portrait.contours import LipCurves, box_points, sample_picture
 from rest_bridge.portrait.fit import FittedHead
 from rest_bridge.portrait.lip_fields import (
     EMPHASIS,
@@ -35,6 +35,8 @@ _CHEEKS: Final = ("eyeSquint", "cheek", "mouth", "nose")
 """Shapes that must not press the eyeballs; brows keep the head's own falloff."""
 _JAW: Final = ("jawForward", "jawLeft", "jawRight", "jawOpen")
 _ROUND: Final = ("mouthFunnel", "mouthPucker")
+_JOIN: Final = (0.05, 0.22)
+"""Eye distances from the border of the mouth's box over which its sheets become the face's."""
 _JAW_OPENING: Final = 0.43
 """Eye distances between the lips at a full jawOpen, as on the mean of the scans."""
 
@@ -167,6 +169,33 @@ def mouth_sheets(
             np.float32
         ),
     )
+
+
+def joined(sheets: MouthSheets, face: FaceField, eye_distance: float) -> MouthSheets:
+    """Let the mouth's sheets end as the face around them moves.
+
+    They continue the lips' skin without end; where their box ended in a neck that rests, collars
+    were drawn twice whenever the mouth smiled.
+
+    Args:
+        sheets: from `mouth_sheets`.
+        face: from `face_field`.
+        eye_distance: canvas units.
+
+    Returns:
+        The sheets, the face's own near the border of their box.
+    """
+    height, width = sheets.seal_upper.shape[:2]
+    places = box_points(sheets.box, height, width)
+    away = np.minimum(places - sheets.box[:2], sheets.box[2:] - places).min(-1)
+    own = smoothstep(_JOIN[0] * eye_distance, _JOIN[1] * eye_distance, away)[..., None]
+    within = (places - face.box[:2]) / (face.box[2:] - face.box[:2])
+    around = np.stack([sample_picture(field, within) for field in face.basis])
+
+    def ends(sheet: Array) -> Array:
+        return (around + own * (sheet.astype(np.float32) - around)).astype(sheet.dtype)
+
+    return replace(sheets, upper=ends(sheets.upper), lower=ends(sheets.lower))
 
 
 def calibrate(

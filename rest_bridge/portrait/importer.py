@@ -22,6 +22,7 @@ from rest_bridge.portrait.geometry import (
     MouthSheets,
     calibrate,
     face_field,
+    joined,
     mouth_sheets,
 )
 from rest_bridge.portrait.head_geometry import head_field
@@ -206,6 +207,7 @@ def assemble(
     chin = 0.45 if chosen == "drawn" else 1.0
     face = face_field(fitted, points, lips, eye_distance, canvas_px, chin=chin)
     sheets = mouth_sheets(fitted, points, lips, eye_distance, canvas_px, chin=chin)
+    sheets = joined(sheets, face, eye_distance)
     face, sheets = calibrate(face, sheets, fitted, eye_distance)
     mouth = _mouth(canvas, fitted, sheets, lips, light, chosen, eye_distance)
     rest_rig = np.zeros(len(RIG_INDEX), np.float32)
@@ -213,8 +215,9 @@ def assemble(
     report("cutting the person out", 0.7)
     backdrop = cut_out(canvas, fitted, points, eye_distance) if solid else no_backdrop()
     report("painting eyes and mouth", 0.8)
+    shut_at = 0.82 if chosen == "drawn" else 0.78
     eyes = [
-        _eye(canvas, lid_curves(points, side, 0.82 if chosen == "drawn" else 0.78), light, chosen)
+        _eye(canvas, lid_curves(points, side, shut_at), light, chosen, points)
         for side in ("left", "right")
     ]
     return Avatar(
@@ -297,8 +300,8 @@ def _own_opening(lips: LipCurves, gap_gain: Array, fitted: FittedHead) -> Array:
     return rest
 
 
-def _eye(canvas: ByteArray, lids: LidCurves, light: Light, style: Style) -> EyeLayer:
-    box, shut = paint_shut_eye(canvas, lids, light, style)
+def _eye(canvas: ByteArray, lids: LidCurves, light: Light, style: Style, points: Array) -> EyeLayer:
+    box, shut = paint_shut_eye(canvas, lids, light, style, points[:27])
     covered = style == "drawn" and not lid_is_bare(canvas, lids, light)
     switch = {"drawn": [0.1, 0.11] if covered else [0.5, 0.51]}.get(style, [0.1, 0.4])
     return EyeLayer(

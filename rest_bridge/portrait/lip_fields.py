@@ -27,6 +27,10 @@ EMPHASIS: Final = {"mouthFunnel": 1.4, "mouthPucker": 1.35, "browInnerUp": 0.8,
 """The scans' pouts and frowns look weak in a picture, raised brows too strong (judged by eye)."""
 _NARROWS: Final = {"mouthFunnel": 0.36, "mouthPucker": 0.46}
 """Share of the mouth's width that each takes away: an o is 35 to 40 mm wide, a u 25 to 30."""
+_GATHERS: Final = {"mouthFunnel": 0.22, "mouthPucker": 0.12}
+"""How much further the corners come in: what touches beyond a round opening looks like wings."""
+_GATHERED_FROM: Final = 0.5
+"""Share of the lips from which on they gather."""
 _SEAL_SHARE: Final = 0.35
 """Share of an open mouth's gap that the upper lip closes."""
 
@@ -41,14 +45,18 @@ def narrowing(
     local = lips.axes.local(places)
     beyond = np.maximum(np.abs(local[..., 0]) - 1, 0) * half / (0.3 * eye_distance)
     above = local[..., 1] / (0.45 * eye_distance)
-    pull = -np.clip(local[..., 0], -1, 1) * np.exp(-(beyond**2) - above**2)
+    fall = np.exp(-(beyond**2) - above**2)
+    pull = -np.clip(local[..., 0], -1, 1) * fall
+    outer = smoothstep(_GATHERED_FROM, 1.0, np.abs(local[..., 0]))
+    gather = -np.sign(local[..., 0]) * outer * fall
     corners = lips.points(lips.upper)[[0, -1]]
     for name, share in _NARROWS.items():
         number = list(SHAPES).index(ARKIT_NAMES.index(name))
         moved = _moved(fitted, corners, ARKIT_NAMES.index(name), canvas_px)
         moved = moved * EMPHASIS.get(name, 1.0)
         inwards = float((moved[0] - moved[1]) @ unit) / 2
-        out[..., number, :] = (pull * max(share * half - inwards, 0.0))[..., None] * unit
+        moved = pull * max(share * half - inwards, 0.0) + gather * (_GATHERS[name] * half)
+        out[..., number, :] = moved[..., None] * unit
     return out.reshape(*places.shape[:2], -1)
 
 

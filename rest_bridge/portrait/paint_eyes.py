@@ -20,7 +20,7 @@ from rest_bridge.types import Array, ByteArray
 
 
 def paint_shut_eye(
-    picture: ByteArray, lids: LidCurves, light: Light, style: Style
+    picture: ByteArray, lids: LidCurves, light: Light, style: Style, outline: Array | None = None
 ) -> tuple[Array, ByteArray]:
     """Paint the portrait's eye with the lids closed.
 
@@ -29,6 +29,8 @@ def paint_shut_eye(
         lids: the eye's curves.
         light: the portrait's light.
         style: manner of painting.
+        outline: float32 [P, 2], jaw and brows: what a drawing has beyond them stays; None: nothing
+            does.
 
     Returns:
         box float32 [4] and picture uint8 [H, W, 4].
@@ -48,7 +50,8 @@ def paint_shut_eye(
     s, t = local[..., 0], local[..., 1] / width
     curve = {n: np.interp(s, lids.places, getattr(lids, n)).astype(np.float32)
              for n in ("upper", "lower", "closed", "top", "bottom")}  # fmt: skip
-    eye = _EyePlace(picture, lids, s, t, curve, 1 / (width * canvas_px), places)
+    face = _inside(outline, box, places.shape[:2]) if outline is not None else s > -np.inf
+    eye = _EyePlace(picture, lids, s, t, curve, 1 / (width * canvas_px), places, face)
     if style != "drawn":
         painted = _skin_lid(eye, light, style)
     elif covered:
@@ -67,6 +70,10 @@ _LINE_LEVELS = 72
 """Difference from the line's colour (largest channel) up to which a pixel belongs to a line."""
 
 
+_LID_LIGHT = 0.58
+"""A shut lid's least brightness, in the cheek's."""
+_LID_LIFT = 1.7
+"""How much brighter than the skin around the open eye a shut lid may become."""
 _SKIN_LEVELS = 80
 """Difference from the skin's colour up to which a pixel is skin to be continued."""
 _SOFT_EDGE = 0.04
@@ -87,12 +94,22 @@ class _EyePlace:
     curve: dict[str, Array]
     pixel: float
     places: Array
+    face: Array
 
     def read(self, s: Array, t: Array, source: Array | None = None) -> Array:
         """Read the portrait (or a version of it) at (s, t) -> [H, W, 3]."""
         width = float(np.linalg.norm(self.lids.axes.along))
         points = self.lids.axes.canvas(np.stack([s, t * width], -1))
         return sample_picture(self.picture[..., :3] if source is None else source, points)
+
+
+def _inside(outline: Array, box: Array, shape: tuple[int, ...]) -> Array:
+    """Say which pixels [H, W] of a box the hull of some canvas points [P, 2] holds."""
+    height, width = shape[:2]
+    pixels = (outline - box[:2]) / (box[2:] - box[:2]) * [width, height]
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(pixels).astype(np.int32)), 1)
+    return mask > 0
 
 
 def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
@@ -112,6 +129,7 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
     lid = cv2.GaussianBlur(fill_outside(own, around), (0, 0), sigma)
     height = np.maximum(closed - curve["top"], 0.05)
     v = np.clip((closed - t) / height, 0, 1)[..., None]
+    lid = _lit(lid, eye)
     lid = lid * (1 + 0.06 * np.exp(-(((v - 0.35) / 0.22) ** 2)) - 0.1 * np.exp(-v / 0.1))
     picture = eye.picture[..., :3].astype(np.float32)
     picture = np.where(bare < picture, picture, bare)
@@ -139,6 +157,23 @@ def _skin_lid(eye: _EyePlace, light: Light, style: Style) -> Array:
     strength = 0.88 if style == "photo" else 0.75
     out = out * (1 - strength * line)[..., None] + light.line * (strength * line)[..., None]
     return np.where(((s > -0.02) & (s < 1.02))[..., None], out, eye.read(s, t))
+
+
+def _lit(lid: Array, eye: _EyePlace) -> Array:
+    """Brighten a lid [H, W, 3] that make-up around an open eye has made a dark hollow of.
+
+    A lid bulges into the light that falls on the cheek below it; of its make-up the hue stays.
+    """
+    s = np.linspace(0.2, 0.8, 9, dtype=np.float32)
+    under = np.linspace(0.3, 0.6, 7, dtype=np.float32)[:, None]
+    lower = np.interp(s, eye.lids.places, eye.lids.lower).astype(np.float32)
+    cheek = eye.read(np.broadcast_to(s, (7, 9)), lower + under)
+    wanted = _LID_LIGHT * float(np.median(cheek.mean(-1)))
+    found = np.maximum(lid.mean(-1, keepdims=True), 4.0)
+    lift = np.clip(wanted / found, 1.0, _LID_LIFT) - 1
+    beside = 1 - smoothstep(0.5, 1.0, np.abs(2 * eye.s - 1))
+    bulge = beside * smoothstep(-0.12, 0.06, eye.t - eye.curve["upper"])
+    return lid * (1 + lift * bulge[..., None])
 
 
 def _lashes(eye: _EyePlace) -> tuple[Array, Array]:
@@ -208,6 +243,7 @@ def _drawn_eye(eye: _EyePlace, own: Array, light: Light) -> Array:
     ball = (t > curve["upper"] - 0.02) & (t < curve["lower"] + 0.05) & (s > -0.02) & (s < 1.02)
     near = (s > -0.42) & (s < 1.42) & (t < curve["lower"] + 0.15)
     near &= t > float(curve["upper"].min()) - 0.05  # lashes stand high beside the ball, too
+    near &= eye.face
     is_line = np.abs(own - light.line).max(-1) < _LINE_LEVELS
     is_line |= own.mean(-1) < 0.42 * float(light.skin.mean())
     grown = ball.astype(np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 
 from rest_bridge.features.nearness import BLOCKS_PER_FRAME, Nearness, block_level_db
 from rest_bridge.features.voice_hold import VoiceHold
-from rest_bridge.features.voicing import VoiceFinder
+from rest_bridge.features.voicing import STEP_SAMPLES, VoiceFinder
 from rest_bridge.generator.lip_rest import LipRest
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.types import FloatArray, State
@@ -31,7 +31,8 @@ class LipGuard:
         self._nearness, self._lips, self._hold = Nearness(nearest_db), LipRest(), VoiceHold()
         self._finder = VoiceFinder() if voices_only else None
         self._levels: list[float] = []  # of blocks, from the next frame on
-        self._logits: list[float] = []
+        self._logits: list[float] = []  # of 20 ms each, likewise
+        self._half: list[FloatArray] = []  # what was heard of the next 20 ms
         self._states: dict[str, State] = {
             "near": self._nearness.initial_state(),
             "hold": self._hold.initial_state(),
@@ -43,8 +44,13 @@ class LipGuard:
     def hear(self, block: FloatArray) -> None:
         """Hear the next 10 ms, float32 [160] at 16 kHz."""
         self._levels.append(block_level_db(block))
-        if self._finder is not None:
-            logit, self._states["voice"] = self._finder.step(block, self._states["voice"])
+        if self._finder is None:
+            return
+        self._half.append(block)
+        if len(self._half) * len(block) == STEP_SAMPLES:
+            heard = np.concatenate(self._half)
+            self._half = []
+            logit, self._states["voice"] = self._finder.step(heard, self._states["voice"])
             self._logits.append(logit)
 
     def hold(self, rig: FloatArray) -> tuple[FloatArray, int]:
@@ -84,7 +90,7 @@ class LipGuard:
             voice, self._states["hold"] = self._hold.step(
                 np.array(self._logits, np.float32), quiet, self._states["hold"]
             )
-            del self._logits[:BLOCKS_PER_FRAME]
+            del self._logits[: BLOCKS_PER_FRAME // 2]
             share = min(share, voice)
         return share, quiet
 

@@ -1,8 +1,8 @@
-"""From what the voice finder says of each 10 ms to how far lips may move in a frame.
+"""From what the voice finder says of each 20 ms to how far lips may move in a frame.
 
 Place in the flow: `features.voicing` -> here -> `lip_guard`. A voice frees the lips at once and for
 some time after it; what begins after quiet has the benefit of the doubt. Only sound that goes on
-without any voice holds them. Shape letters: F blocks of 10 ms.
+without any voice holds them. Shape letters: F steps of 20 ms.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from rest_bridge.types import Array, FloatArray, State
 
 FREE_LOGIT: Final = 0.0
 """Mean over 40 ms above which there is a voice."""
-_MEAN_OF: Final = 4
+_MEAN_OF: Final = 2
 HOLD: Final = 15
 """Frames for which the lips stay free after a voice: longer than what is unclear inside words."""
 BENEFIT: Final = 6
@@ -34,7 +34,7 @@ class VoiceHold:
         """Judge one frame.
 
         Args:
-            logits: float32 [F], of its four blocks and of those that follow it, as many as were
+            logits: float32 [F], of its two steps and of those that follow it, as many as were
                 heard.
             quiet: whether nothing at all is heard in it.
             state: from `initial_state` or the previous call.

@@ -1,12 +1,12 @@
-"""Is there a voice in what is heard, whatever else is? A small network, 10 ms after 10 ms.
+"""Is there a voice in what is heard, whatever else is? A small network, 20 ms after 20 ms.
 
 Place in the flow: voice at 16 kHz -> here -> `lip_guard`. It tells speech from music, typing and
 noise, also speech that is mixed with them; singing is a voice to it. It knows nothing of how loud
 a sound is against another, and nothing of lips. Trained by `training.voice_finder`.
-Shape letters: S samples, F blocks of 10 ms, B mel bins, H width.
+Shape letters: S samples, B mel bins, H width; a step is 20 ms.
 
-The network: log-mel of 25 ms [B] -> two layers over the last five blocks -> GRU [H] -> one number.
-In numpy: 40 thousand weights cost less than a call of a graph.
+The network: log-mel of 32 ms [B] -> two layers over the last five steps -> GRU [H] -> one number.
+In numpy: 32 thousand weights cost less than a call of a graph.
 """
 
 from functools import cache
@@ -15,19 +15,20 @@ from typing import Final
 
 import numpy as np
 
-from rest_bridge.features.mel import HOP_SAMPLES, NUM_BINS, WINDOW_SAMPLES, mel_filters
+from rest_bridge.features.mel import NUM_BINS, mel_filters
 from rest_bridge.types import Array, FloatArray, State
 
 WEIGHTS: Final = Path(__file__).with_name("voicing.npz")
+STEP_SAMPLES: Final = 320
+WINDOW_SAMPLES: Final = 512
 CONTEXT: Final = 3
-"""Blocks that each of the two layers sees."""
+"""Steps that each of the two layers sees."""
 POWER_FLOOR: Final = 1e-5
-_FFT_SIZE: Final = 512
 _MOST: Final = 30.0
 
 
 class VoiceFinder:
-    """Judges blocks of 10 ms; pure, its memory is the state it is given."""
+    """Judges 20 ms at a time; pure, its memory is the state it is given."""
 
     def __init__(self, weights: dict[str, FloatArray] | None = None) -> None:
         """Load the shipped weights, or take these."""
@@ -41,26 +42,26 @@ class VoiceFinder:
     def initial_state(self) -> dict[str, Array]:
         """Return the state before the first sample: silence was heard."""
         return {
-            "voice.samples": np.zeros(WINDOW_SAMPLES - HOP_SAMPLES, np.float32),
+            "voice.samples": np.zeros(WINDOW_SAMPLES - STEP_SAMPLES, np.float32),
             "voice.mel": np.tile(_scaled(np.zeros(NUM_BINS, np.float32)), CONTEXT - 1),
             "voice.first": np.zeros(self._widths[1] * (CONTEXT - 1), np.float32),
             "voice.hidden": np.zeros(self._hidden, np.float32),
         }
 
     def step(self, samples: FloatArray, state: State) -> tuple[float, dict[str, Array]]:
-        """Judge the next 10 ms.
+        """Judge the next 20 ms.
 
         Args:
-            samples: float32 [160], 16 kHz.
+            samples: float32 [320], 16 kHz.
             state: from `initial_state` or the previous call.
 
         Returns:
             logit: above 0 a voice, below 0 none; -30..30.
-            state: to pass with the next block.
+            state: to pass with the next step.
         """
         weights = self._weights
         heard = np.concatenate([state["voice.samples"], samples])
-        spectrum = np.fft.rfft(heard * self._window, _FFT_SIZE)
+        spectrum = np.fft.rfft(heard * self._window)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
         mel = np.concatenate([state["voice.mel"], _scaled(self._filters @ power)])
         low = np.maximum(weights["first.weight"] @ mel + weights["first.bias"], 0.0)
@@ -69,7 +70,7 @@ class VoiceFinder:
         hidden = self._recur(high, state["voice.hidden"])
         logit = float(weights["out.weight"] @ hidden + weights["out.bias"][0])
         return min(_MOST, max(-_MOST, logit)), {
-            "voice.samples": heard[HOP_SAMPLES:],
+            "voice.samples": heard[STEP_SAMPLES:],
             "voice.mel": mel[NUM_BINS:],
             "voice.first": lows[len(low) :],
             "voice.hidden": hidden,

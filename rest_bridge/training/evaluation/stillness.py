@@ -1,10 +1,10 @@
 """What moves lips that should rest, and what is cut: silence, music, typing, voices far away.
 
-    python -m rest_bridge.training.evaluation.stillness --assets DIR [--json]
+    python -m rest_bridge.training.evaluation.stillness --assets DIR [--songs FOLDER] [--json]
 
-The whole runtime but the pictures, with `audio.nearest_db` off and on: talkers, music and typing
-that nothing was tuned on, at the levels of a headset microphone. Spread is how far the jaw goes,
-95th percentile less 5th, 1 is wide open. An onset is cut where the mouth opens within 0.2 s after
+The whole runtime but the pictures, with `audio.nearest_db` and `audio.voices_only` off and on:
+talkers, music and typing that nothing was tuned on, at the levels of a headset microphone. Spread
+is how far the jaw goes, 95th percentile less 5th, 1 is wide open. An onset is cut where the mouth opens within 0.2 s after
 half a second of quiet, and is held to less than half of that.
 Shape letters: S samples at 48 kHz; F frames.
 """
@@ -50,8 +50,8 @@ class Row:
     Attributes:
         sound: what is heard.
         seconds: for how long in all.
-        free: spread of the jaw with `nearest_db` off.
-        held: the same with it on.
+        free: spread of the jaw with both off.
+        held: the same with both on.
         motion_free: mean change of all lip values from frame to frame, off.
         motion_held: on.
     """
@@ -101,7 +101,7 @@ class _Both(Pipeline):
     """Keeps the rig as it was before lips were held, too: one run of the networks gives both."""
 
     def __init__(self, stages: Stages) -> None:
-        super().__init__(stages, nearest_db=SOFTER_DB)
+        super().__init__(stages, nearest_db=SOFTER_DB, voices_only=True)
         self.free: list[FloatArray] = []
 
     def _hold(
@@ -196,7 +196,7 @@ def seam(rig: FloatArray, voice: FloatArray) -> dict[str, float]:
     }
 
 
-def measure(assets: Path) -> dict[str, object]:
+def measure(assets: Path, songs: Path | None = None) -> dict[str, object]:
     """Return the rows, and what is cut of talkers whom nothing was tuned on."""
     package = ModelPackage.load(None, verify=False)
     avatar = load_avatar(next(iter(built_in_faces())), package)
@@ -208,7 +208,18 @@ def measure(assets: Path) -> dict[str, object]:
     for name in ("music", "plucked", "gated", "keyboard", "knocks", "breath", "hum", "noise"):
         sounds = [_made(name, seed, size) for seed in range(_SEEDS)]
         rows.append(row(name, stages, sounds))
+    rows += [
+        row(f"song: {path.stem}", stages, [load(path)[: 2 * size]], 1.0)
+        for path in (sorted(songs.iterdir()) if songs is not None else ())
+    ]
     pause = np.zeros(VOICE_RATE_HZ, np.float32)
+    over = talkers[:3]
+    bed = _made("music", 0, 2 * size)
+    for ratio_db in (10, 0):
+        under = bed * np.float32(10 ** (-ratio_db / 20))
+        scenes = [np.concatenate([under[:size], under[size:] + voice[:size]]) for voice in over]
+        title = f"a talker {ratio_db} dB above music that was there before"
+        rows.append(row(title, stages, scenes, _SECONDS))
     for softer_db in _FAR_DB:
         scenes = [
             np.concatenate(
@@ -262,9 +273,10 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m rest_bridge.training.evaluation.stillness")
     parser.add_argument("--assets", type=Path, required=True)
+    parser.add_argument("--songs", type=Path, help="music files, as of `sampled_songs`")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    found = measure(given.assets)
+    found = measure(given.assets, given.songs)
     if given.json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
         return 0

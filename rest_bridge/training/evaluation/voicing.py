@@ -1,11 +1,11 @@
 """What the voice finder takes for a voice, what it holds of voices, and how soon it finds one.
 
-    python -m rest_bridge.training.evaluation.voicing --assets DIR [--folder MORE_MUSIC]
+    python -m rest_bridge.training.evaluation.voicing --assets DIR [--songs FOLDER]
 
 Without the motion model: seconds, not minutes; `stillness` measures the lips themselves. Voices and
 sounds that were not trained on: talkers of `splits.is_held_out`, other languages, every sound of
-`background_sounds`, and music files of a folder of yours. On these the thresholds were chosen;
-`stillness` has talkers on which nothing was.
+`background_sounds`, and music files of a folder (`sampled_songs`, or your own). On these the
+thresholds were chosen; `stillness` has talkers on which nothing was.
 Shape letters: S samples at 16 kHz; F frames of 40 ms.
 """
 
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from rest_bridge.features.mel import HOP_SAMPLES
 from rest_bridge.features.nearness import BLOCKS_PER_FRAME
+from rest_bridge.features.voicing import STEP_SAMPLES
 from rest_bridge.lip_guard import LipGuard
 from rest_bridge.training.background_sounds import SOUNDS, speech_rms
 from rest_bridge.training.splits import is_held_out
@@ -51,8 +52,9 @@ def shares(samples: FloatArray) -> FloatArray:
 
 def speaks(samples: FloatArray, num_frames: int) -> npt.NDArray[np.bool_]:
     """Return bool [F]: frames of a clean voice in which somebody speaks, no hang-over."""
-    truth = voiced(samples)[: num_frames * BLOCKS_PER_FRAME]
-    return truth.reshape(-1, BLOCKS_PER_FRAME).all(1)
+    steps = BLOCKS_PER_FRAME * HOP_SAMPLES // STEP_SAMPLES
+    truth = voiced(samples)[: num_frames * steps]
+    return truth.reshape(-1, steps).all(1)
 
 
 def held_out_talkers(assets: Path) -> dict[str, list[FloatArray]]:
@@ -118,16 +120,16 @@ def taken(sound: FloatArray) -> float:
     return float((share > 0.5).mean())
 
 
-def measure(assets: Path, folder: Path | None, seeds: int = 4) -> dict[str, object]:
+def measure(assets: Path, songs: Path | None, seeds: int = 4) -> dict[str, object]:
     """Return all of it."""
     size = 12 * MODEL_RATE_HZ
     sounds = {
         name: [_at_level(make(size, np.random.default_rng(2000 + k))) for k in range(seeds)]
         for name, make in SOUNDS.items()
     }
-    if folder is not None:
-        for path in sorted(folder.iterdir()):
-            sounds[path.stem] = [_at_level(load(path)[: 3 * size])]
+    if songs is not None:
+        for path in sorted(songs.iterdir()):
+            sounds[path.stem] = [_at_level(load(path)[: 20 * MODEL_RATE_HZ])]
     talkers = held_out_talkers(assets)
     some = talkers["English, 26 talkers"][::2]
     beds = {"music": sounds["music"][0], "keyboard": sounds["keyboard"][0],
@@ -154,9 +156,9 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m rest_bridge.training.evaluation.voicing")
     parser.add_argument("--assets", type=Path, required=True)
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--songs", type=Path)
     given = parser.parse_args()
-    sys.stdout.write(json.dumps(measure(given.assets, given.folder), indent=1) + "\n")
+    sys.stdout.write(json.dumps(measure(given.assets, given.songs), indent=1) + "\n")
     return 0
 
 

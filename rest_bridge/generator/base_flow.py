@@ -16,13 +16,17 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar
-from rest_bridge.generator.fields import grid_points, invert, read_field, to_local
+from rest_bridge.generator.fields import grid_points, invert, read_field, smoothstep, to_local
 from rest_bridge.generator.seam import Seam
 from rest_bridge.types import Array
 
 FULL_BOX: Final = np.array([0, 0, 1, 1], np.float32)
 _LINE_SAMPLES: Final = 65
 _COVERAGE_CELLS: Final = 128
+_BORDER: Final = 0.09
+"""Next to a border that cuts the person off nothing moves inwards: nothing is known beyond it."""
+_CUT: Final = 40 / 255
+"""Coverage of a border's cell from which the person goes on beyond it."""
 _POSE_LIMITS: Final = np.array([35, 25, 30, 0.6, 0.6, 0.4], np.float32)
 
 
@@ -71,6 +75,7 @@ class BaseFlow:
         cells = head.depth.shape[0]
         self.eye_distance = avatar.eye_distance
         self._head = head
+        self._held = _held_at_borders(avatar, cells)
         self._head_places = grid_points(FULL_BOX, cells, cells)
         self._relative = np.concatenate(
             [self._head_places - head.pivot[:2], (head.depth - head.pivot[2])[..., None]], -1
@@ -116,6 +121,10 @@ class BaseFlow:
         moved = (turned - self._relative)[..., :2] + limited[3:5] * self.eye_distance
         forward = moved * self._head.weight[..., None] * np.array([1, -1], np.float32)
         forward = forward.astype(np.float32)
+        if self._held is not None:
+            right_and_down, left_and_up = self._held
+            inwards = np.maximum(forward, 0) * right_and_down
+            forward = inwards + np.minimum(forward, 0) * left_and_up
         return invert(forward, FULL_BOX, self._head_places), forward
 
     def whole(self, back: Array, expression: Expression, cells: Array) -> Array:
@@ -217,6 +226,40 @@ def _coverage_of(avatar: Avatar) -> Array | None:
     cells = (_COVERAGE_CELLS, _COVERAGE_CELLS)
     matte = cv2.resize(avatar.backdrop.cutout[..., 3], cells, interpolation=cv2.INTER_AREA)
     return matte.astype(np.float32) / 255
+
+
+def _held_at_borders(avatar: Avatar, cells: int) -> tuple[Array, Array] | None:
+    """Return how freely places move away from borders that cut the person off.
+
+    Along a border and out of the picture everything moves freely.
+
+    Args:
+        avatar: the avatar.
+        cells: P.
+
+    Returns:
+        float32 [P, P, 2], 0..1, gains of motion (x, y) to the right and down, away from the left
+        and the upper border, and of motion to the left and up; None if no border cuts anybody off.
+    """
+    if not (avatar.picture[..., 3] == 255).all():
+        return None
+    cover = np.ones((cells, cells), np.float32)
+    if avatar.backdrop.stands_still:
+        person = avatar.backdrop.cutout[..., 3]
+        cover = cv2.resize(person, (cells, cells), interpolation=cv2.INTER_AREA) / np.float32(255)
+    sides: list[Array] = []
+    for turns in (1, 0, -1, 2):  # left, upper, right and lower border turned to the top
+        turned = np.rot90(cover, -turns)
+        cut = np.zeros(turned.shape, np.uint8)
+        cut[0] = turned[0] > _CUT
+        if cut.any():
+            away = cv2.distanceTransform(1 - cut, cv2.DIST_L2, 5) / np.float32(cells)
+            sides.append(np.rot90(smoothstep(0.0, _BORDER, away), turns))
+        else:
+            sides.append(np.ones((cells, cells), np.float32))
+    if all((side == 1).all() for side in sides):
+        return None
+    return np.stack(sides[:2], -1), np.stack(sides[2:], -1)
 
 
 def _smooth_along(values: Array) -> Array:

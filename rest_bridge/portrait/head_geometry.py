@@ -17,8 +17,6 @@ from rest_bridge.rig import NECK_REACH, PIVOT_BEHIND_EYES, PIVOT_BELOW_EYES
 from rest_bridge.types import Array
 
 _HEAD_CELLS: Final = 96
-_BORDER: Final = 0.09
-"""Next to a border that cuts the person off nothing moves: there is nothing to show beyond it."""
 
 
 def head_field(
@@ -73,7 +71,6 @@ def head_field(
     if solid:  # shoulders may stand as high as the chin
         body = smoothstep(-0.7, 0.1, below_chin) * smoothstep(0.25, 1.1, distance)
         weight = weight * (1 - body)
-        weight = weight * smoothstep(0.0, _BORDER, _from_border(places, person))
     return HeadField(depth.astype(np.float32), weight.astype(np.float32), pivot)
 
 
@@ -102,16 +99,3 @@ def _landmark_depth(fitted: FittedHead, point_px: Array) -> float:
     distance = np.linalg.norm(fitted.vertices[:, :2] - point_px, axis=1)
     near = np.argsort(distance)[:8]
     return float(fitted.vertices[near, 2].max())
-
-
-def _from_border(places: Array, person: Array | None) -> Array:
-    """Return the distance [P, P] from those borders that cut the person off, canvas units."""
-    if person is None:
-        return np.minimum(places, 1 - places).min(-1)
-    cells = len(places)
-    cut = cv2.resize(person, (cells, cells), interpolation=cv2.INTER_AREA) > 40
-    cut[1:-1, 1:-1] = False
-    if not cut.any():
-        return np.full(cut.shape, 1.0, np.float32)
-    away = cv2.distanceTransform((~cut).astype(np.uint8), cv2.DIST_L2, 5)
-    return away / cells

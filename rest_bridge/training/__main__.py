@@ -37,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RestBridgeError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"A file could not be written or read ({error.strerror or error}); free some space "
+              "or check the path and run the same command again, it goes on: "
+              f"{error.filename or options.stage}", file=sys.stderr)  # fmt: skip
+        return 2
 
 
 def _run(options: argparse.Namespace) -> int:

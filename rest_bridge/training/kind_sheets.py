@@ -27,7 +27,7 @@ from rest_bridge.training.curves import lip_aperture
 from rest_bridge.training.evaluation.agreement import frames_within
 from rest_bridge.training.evaluation.driving import Driver, read_voice
 from rest_bridge.training.phonemes import Phone, align
-from rest_bridge.training.speech_sources import load_audio
+from rest_bridge.training.recordings import load_audio
 from rest_bridge.types import ByteArray, FloatArray
 
 KINDS: Final = {

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from rest_bridge.features.mel import HOP_SAMPLES, WINDOW_SAMPLES, mel_filters
 from rest_bridge.training.curves import gaussian_smooth
 from rest_bridge.training.phonemes import EspeakVoice, Phone, tile
-from rest_bridge.training.speech_sources import load_audio, read_manifest
+from rest_bridge.training.recordings import load_audio, read_manifest
 from rest_bridge.types import FloatArray
 
 READERS: Final = ("m3", "f2", "m7", "klatt")

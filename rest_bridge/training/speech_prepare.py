@@ -6,6 +6,7 @@ a second run only builds sessions. Writes train-SOURCE-000.npz (and so on), held
 validation.npz (all that is held out) and mel.npz.
 """
 
+import io
 import itertools
 import json
 import logging
@@ -20,7 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rest_bridge.features.mel import LogMel, MelConfig
-from rest_bridge.training import speech_sessions, speech_sources, synthetic_voices
+from rest_bridge.training import (
+    recordings,
+    session_features,
+    speech_sessions,
+    speech_sources,
+    synthetic_voices,
+)
 from rest_bridge.training.negatives import negative_utterance
 from rest_bridge.training.phonemes import Phone, align, phone_loop, recognise_words
 from rest_bridge.training.session_shards import write_shards
@@ -164,8 +171,10 @@ def _voices(recorded: Mapping[str, Source]) -> list[FloatArray]:
 def _mel_config(out: Path, recorded: Mapping[str, Source], seed: int) -> MelConfig:
     """Read mel.npz, or measure it: weights belong to the constants that they were trained with."""
     if not (out / "mel.npz").exists():
-        every = [u for s in recorded.values() for u, held_out in s.utterances() if not held_out]
-        config = speech_sessions.measure_mel(every, np.random.default_rng(seed))
+        every = [
+            u.samples for s in recorded.values() for u, held_out in s.utterances() if not held_out
+        ]
+        config = session_features.measure_mel(every, np.random.default_rng(seed))
         np.savez(out / "mel.npz", mean=config.mean, deviation=config.deviation)
     return load_mel_config(out)
 
@@ -206,24 +215,44 @@ def _join_validation(out: Path, names: Sequence[str]) -> None:
 
 def find_phones(assets: Path, cache: Path) -> dict[str, list[Phone]]:
     """Return file name -> phones of GRID, LJ Speech and LibriSpeech; finds what the cache lacks."""
-    found: dict[str, list[list[object]]] = {}
-    if cache.exists():
-        found = json.loads(cache.read_text(encoding="utf-8"))
+    found = _cached_phones(cache)
     folders = {"grid_other_talkers": "", "grid_s1_video": "clips", "ljspeech_samples": "",
                "librispeech_subset": ""}  # fmt: skip
     missing = 0
     for folder, sub in folders.items():
-        for entry in speech_sources.read_manifest(assets / folder):
+        for entry in recordings.read_manifest(assets / folder):
             name = str(entry["file"])
             if name not in found:
-                samples = speech_sources.load_audio(assets / folder / sub / name)
+                samples = recordings.usable_audio(assets / folder / sub / name)
+                if samples is None:
+                    continue
                 found[name] = [list(p) for p in _phones_of(samples, entry.get("text"))]
                 missing += 1
                 if missing % 20 == 0:
                     log.info("%d clips aligned", missing)
-                    cache.write_text(json.dumps(found), encoding="utf-8")
-    cache.write_text(json.dumps(found), encoding="utf-8")
+                    _write_whole(cache, json.dumps(found).encode())
+    _write_whole(cache, json.dumps(found).encode())
     return {n: [Phone(str(s), float(a), float(b)) for s, a, b in p] for n, p in found.items()}  # type: ignore[arg-type]
+
+
+def _cached_phones(cache: Path) -> dict[str, list[list[object]]]:
+    if not cache.exists():
+        return {}
+    try:
+        return json.loads(cache.read_text(encoding="utf-8"))
+    except ValueError as error:
+        log.warning("phones are looked for anew (%s): %s", error, cache)
+        return {}
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a kill or a full disk leaves the one before."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _phones_of(samples: FloatArray, text: str | None) -> list[tuple[str, float, float]]:
@@ -241,16 +270,16 @@ def _phones_of(samples: FloatArray, text: str | None) -> list[tuple[str, float, 
 def find_landmarks(assets: Path, cache: Path) -> dict[str, FloatArray]:
     """Return file name -> landmarks of the GRID clips; finds them if there is no cache."""
     if not cache.exists():
-        import av
-
         tracker = LandmarkTracker(assets / "openseeface_models" / "lm_model0_opt.onnx")
         found: dict[str, FloatArray] = {}
         for folder, sub in (("grid_s1_video", "clips"), ("grid_other_talkers", "")):
-            for entry in speech_sources.read_manifest(assets / folder):
-                with av.open(str(assets / folder / sub / entry["file"])) as container:
-                    frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-                found[str(entry["file"])] = tracker.track(np.stack(frames))
-        np.savez(cache, **found)  # pyright: ignore[reportArgumentType]
+            for entry in recordings.read_manifest(assets / folder):
+                frames = recordings.usable_frames(assets / folder / sub / entry["file"])
+                if frames is not None:
+                    found[str(entry["file"])] = tracker.track(frames)
+        whole = io.BytesIO()
+        np.savez(whole, **found)  # pyright: ignore[reportArgumentType]
+        _write_whole(cache, whole.getvalue())
     with np.load(cache, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 

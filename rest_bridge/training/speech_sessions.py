@@ -8,6 +8,8 @@ Shape letters: T latent frames, F = 2T video frames, M mel frames, V versions, S
 """
 
 import json
+import logging
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,33 +17,23 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
-from rest_bridge.features.mel import (
-    FRAMES_PER_SECOND,
-    HOP_SAMPLES,
-    WINDOW_SAMPLES,
-    LogMel,
-    MelConfig,
-    mel_filters,
-)
+from rest_bridge.features.mel import LogMel
 from rest_bridge.generator import conditions
 from rest_bridge.generator.life import LifePlanner
-from rest_bridge.training import augment_audio, crowded, prosody
-from rest_bridge.training.background_sounds import quiet_room
+from rest_bridge.training import prosody, session_features
 from rest_bridge.training.curves import gaussian_smooth
+from rest_bridge.training.session_features import (
+    HISTORY_LATENTS,
+    LOOKAHEAD_FRAMES,
+    MEL_PER_LATENT,
+)
 from rest_bridge.training.speech_sources import Utterance, silent_utterance
 from rest_bridge.types import FRAME_RATE_HZ, LATENT_STRIDE, MODEL_RATE_HZ
 
+log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
 
-LOOKAHEAD_FRAMES: Final = 4
-"""Mel frames (10 ms) that SpeechAE hears beyond a latent frame's end."""
-MOST_LOOKAHEAD_FRAMES: Final = 8
-"""Stored, so that another lookahead needs no new sessions."""
-MEL_PER_LATENT: Final = LATENT_STRIDE * FRAMES_PER_SECOND // FRAME_RATE_HZ
-HISTORY_LATENTS: Final = 8
-"""Latent frames of sound before a crop; SpeechAE remembers no more than this."""
 _SAMPLES_PER_FRAME: Final = MODEL_RATE_HZ // FRAME_RATE_HZ
 
 
@@ -166,11 +158,13 @@ def build_session(
     mels, lives, slows = [], [], []
     for version in range(num_versions + num_crowded):
         if version >= num_versions:
-            mels.append(crowded_features(samples, history, mel, rng, voices))
+            mels.append(session_features.crowded_features(samples, history, mel, rng, voices))
         else:
             degraded = version > 0 and rng.random() < 0.6
             mels.append(
-                _features(samples, history, mel, rng, voices if degraded else None, version=version)
+                session_features.session_features(
+                    samples, history, mel, rng, voices if degraded else None, version=version
+                )
             )
         life = _life(utterance, spoken, times_s, rng)
         slow = life[:, 3:6]
@@ -227,99 +221,6 @@ def _life(
     return np.concatenate([blink[:, None], gaze, pose], 1).astype(np.float32)
 
 
-def _features(
-    samples: FloatArray,
-    history: FloatArray,
-    mel: LogMel,
-    rng: np.random.Generator,
-    voices: Sequence[FloatArray] | None,
-    *,
-    version: int,
-) -> FloatArray:
-    kept = HISTORY_LATENTS * MEL_PER_LATENT * MODEL_RATE_HZ // FRAMES_PER_SECOND
-    before = history[-4 * MODEL_RATE_HZ :]
-    kind = float(rng.random())
-    if version > 0 and kind < 0.3:  # a stream that has just begun
-        before = np.zeros(kept, np.float32)
-    elif version > 0 and kind < 0.45:  # somebody who was silent for a while
-        before = np.zeros(int(rng.integers(5, 20)) * MODEL_RATE_HZ, np.float32)
-    if len(before) < kept:
-        before = np.concatenate([np.zeros(kept - len(before), np.float32), before])
-    # The lookahead of the last latent frame hears silence beyond the end.
-    tail = np.zeros(MOST_LOOKAHEAD_FRAMES * MODEL_RATE_HZ // FRAMES_PER_SECOND, np.float32)
-    sound = np.concatenate([before, samples, tail])
-    if voices is not None:
-        sound = augment_audio.degrade(sound, voices, rng)
-    if rng.random() < 0.75:  # else the pauses are digital silence
-        sound = sound + quiet_room(len(sound), rng)
-    if version > 0:
-        sound = augment_audio.random_gain(sound, rng)
-    frames = whole_features(mel, sound.astype(np.float32))
-    wanted = HISTORY_LATENTS * MEL_PER_LATENT + len(samples) // 160 + MOST_LOOKAHEAD_FRAMES
-    return frames[-wanted:]
-
-
-def crowded_features(
-    samples: FloatArray,
-    history: FloatArray,
-    mel: LogMel,
-    rng: np.random.Generator,
-    voices: Sequence[FloatArray],
-) -> FloatArray:
-    """Return a session's features [H + M, 80] as they are with much else to be heard."""
-    per_frame = MODEL_RATE_HZ // FRAMES_PER_SECOND
-    kept, tail = HISTORY_LATENTS * MEL_PER_LATENT, MOST_LOOKAHEAD_FRAMES
-    sound = crowded.in_a_crowd(
-        samples, history, voices, rng, least_lead=kept * per_frame, tail=tail * per_frame
-    )
-    return whole_features(mel, sound)[-(kept + len(samples) // per_frame + tail) :]
-
-
-def whole_features(mel: LogMel, sound: FloatArray) -> FloatArray:
-    """Return what `mel.step` gives for the whole sound from its initial state, five times faster.
-
-    The windows are transformed together, so values differ in the last bits; sessions store halves.
-
-    Args:
-        mel: the features.
-        sound: float32 [S].
-
-    Returns:
-        float32 [M, 80].
-    """
-    config, alpha = mel.config, 1.0 / (mel.config.time_constant_s * FRAMES_PER_SECOND)
-    padded = np.concatenate([np.zeros(WINDOW_SAMPLES - HOP_SAMPLES, np.float32), sound])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
-    raw = np.concatenate(
-        [_log_mels(mel, windows[i : i + 1024]) for i in range(0, len(windows), 1024)]
-    )
-    forget = [1.0, alpha - 1.0]
-    mean, _ = lfilter([alpha], forget, raw, axis=0, zi=(1 - alpha) * config.mean[None])
-    spread = config.deviation[None].astype(np.float64) ** 2
-    variance, _ = lfilter([alpha], forget, (raw - mean) ** 2, axis=0, zi=(1 - alpha) * spread)
-    frames = (raw - mean) / np.sqrt(variance + (0.5 * config.deviation) ** 2)
-    return np.clip(frames, -config.clip, config.clip).astype(np.float32)
-
-
-def _log_mels(mel: LogMel, windows: FloatArray) -> FloatArray:
-    spectrum = np.fft.rfft(windows * np.hanning(WINDOW_SAMPLES).astype(np.float32), 512)
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    return np.log(power @ mel_filters().T + np.float32(mel.config.power_floor))
-
-
-def measure_mel(utterances: Sequence[Utterance], rng: np.random.Generator) -> MelConfig:
-    """Mean and deviation of the log-mel of some training speech at usual levels."""
-    blank = MelConfig(np.zeros(80, np.float32), np.ones(80, np.float32))
-    mel = LogMel(blank)
-    rows: list[FloatArray] = []
-    for index in rng.choice(len(utterances), min(60, len(utterances)), replace=False):
-        samples = augment_audio.random_gain(utterances[int(index)].samples, rng)
-        starts = range(0, len(samples) - 400, 1600)
-        rows += [mel.log_mel(samples[start : start + 400]) for start in starts]
-    table = np.stack(rows)
-    return MelConfig(table.mean(0).astype(np.float32), table.std(0).astype(np.float32))
-
-
 # --- storage --------------------------------------------------------------------------------------
 
 _ARRAYS: Final = ("mel", "mouth", "life", "slow", "accents", "weight", "closure", "rest")
@@ -352,9 +253,42 @@ def save_sessions(sessions: Sequence[Session], path: Path) -> None:
 
 def load_sessions(path: Path) -> list[Session]:
     """Read what `save_sessions` wrote."""
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         index = json.loads(archive["index"].tobytes().decode())
         return [
             Session(**entry, **{name: archive[f"{number}.{name}"] for name in _ARRAYS})
             for number, entry in enumerate(index)
         ]
+
+
+def usable_sessions(path: Path) -> list[Session]:
+    """Read what of a file can be trained on; damage is passed over with a warning that names it."""
+    try:
+        sessions = load_sessions(path)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        log.warning("sessions left out (damaged: %s): %s", error, path)
+        return []
+    usable: list[Session] = []
+    for session in sessions:
+        fault = _fault(session)
+        if fault:
+            log.warning("session %s left out (%s): %s", session.name, fault, path)
+        else:
+            usable.append(session)
+    return usable
+
+
+def _fault(session: Session) -> str:
+    """Say why a stored session cannot be trained on; empty if it can."""
+    versions, frames = len(session.mel), len(session.mouth)
+    least = (HISTORY_LATENTS + session.num_latents) * MEL_PER_LATENT + LOOKAHEAD_FRAMES
+    lengths = [x.shape[:2] for x in (session.life, session.slow)]
+    whole = session.mel.ndim == 3 and session.mel.shape[1] >= least and versions > 0
+    whole = whole and lengths == [(versions, frames), (versions, frames // LATENT_STRIDE)]
+    per_frame = (session.accents, session.weight, session.closure, session.rest)
+    if not whole or any(len(x) != frames for x in per_frame):
+        return "its arrays do not fit together"
+    values = (session.mel, session.mouth, session.life, session.slow, session.accents)
+    if not all(np.isfinite(x).all() for x in values):
+        return "it holds values that are no numbers"
+    return ""

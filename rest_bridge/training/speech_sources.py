@@ -7,11 +7,10 @@ those that are made). What is held out is decided by `splits.is_held_out` alone;
 Shape letters: S samples; F video frames at 25 fps.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from rest_bridge.rig import RIG_INDEX, RIG_NAMES
 from rest_bridge.training import curves, tracks
 from rest_bridge.training.phonemes import Alphabet, Phone
+from rest_bridge.training.recordings import read_manifest, usable_audio
 from rest_bridge.training.splits import is_held_out
 from rest_bridge.training.visemes import VisemeSpan, to_visemes
 from rest_bridge.types import FRAME_RATE_HZ, MODEL_RATE_HZ
@@ -139,25 +139,6 @@ def frame_times_s(num_samples: int) -> npt.NDArray[np.float64]:
     return (np.arange(num_frames) + 0.5) / FRAME_RATE_HZ
 
 
-def load_audio(path: Path) -> FloatArray:
-    """Decode any sound or video file to float32 [S], mono, 16 kHz."""
-    import av
-
-    pieces: list[FloatArray] = []
-    with av.open(str(path)) as container:
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=MODEL_RATE_HZ)
-        for frame in container.decode(audio=0):
-            pieces += [out.to_ndarray()[0] for out in resampler.resample(frame)]
-        pieces += [out.to_ndarray()[0] for out in resampler.resample(None)]
-    return np.concatenate(pieces).astype(np.float32)
-
-
-def read_manifest(folder: Path) -> list[dict[str, Any]]:
-    """Return the clips of an assets folder's manifest.json."""
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return manifest["clips"] if isinstance(manifest, dict) else manifest
-
-
 def rule_utterance(
     name: str, style: str, samples: FloatArray, phones: list[Phone], alphabet: Alphabet
 ) -> Utterance:
@@ -199,10 +180,13 @@ def grid_utterances(
     """
     for folder, sub in (("grid_s1_video", "clips"), ("grid_other_talkers", "")):
         entries = read_manifest(assets / folder)
-        measured = {e["file"]: tracks.measure(landmarks[e["file"]]) for e in entries}
-        talkers = sorted({str(e["talker"]) for e in entries})
+        seen = [e["file"] for e in entries if e["file"] in landmarks]
+        measured = {name: tracks.measure(landmarks[name]) for name in seen}
+        talkers = sorted({str(e["talker"]) for e in entries if e["file"] in measured})
         for talker in talkers:
+            # Places in the whole list decide what is held out, whatever is damaged.
             own = [(i, e) for i, e in enumerate(entries) if str(e["talker"]) == talker]
+            own = [x for x in own if x[1]["file"] in measured]
             own = [x for x in own if measured[x[1]["file"]].confidence.min() > _LEAST_CONFIDENCE]
             gaps = np.concatenate([measured[e["file"]].aperture for _, e in own])
             widths = np.concatenate([measured[e["file"]].width for _, e in own])
@@ -211,7 +195,9 @@ def grid_utterances(
             scale = _GRID_APERTURE_P95 / (float(np.percentile(gaps, 95)) - shut)
             for index, entry in own:
                 track = measured[entry["file"]]
-                samples = load_audio(assets / folder / sub / entry["file"])
+                samples = usable_audio(assets / folder / sub / entry["file"])
+                if samples is None:
+                    continue
                 found = phones.get(entry["file"], [])
                 utterance = _tracked_utterance(
                     entry["file"], samples, track, found,
@@ -277,7 +263,9 @@ def facegood_utterances(assets: Path) -> Iterator[tuple[Utterance, bool]]:
     for index, entry in enumerate(read_manifest(folder)):
         if not entry.get("curves"):
             continue
-        samples = load_audio(folder / "paired" / entry["file"])
+        samples = usable_audio(folder / "paired" / entry["file"])
+        if samples is None:
+            continue
         with np.load(folder / "paired" / entry["curves"], allow_pickle=False) as archive:
             values = {
                 str(n): archive["arkit"][:, i].astype(np.float32)
@@ -325,6 +313,8 @@ def read_speech_utterances(
         for index, entry in enumerate(read_manifest(assets / folder)):
             name = str(entry["file"])
             if name in phones:
-                samples = load_audio(assets / folder / name)
+                samples = usable_audio(assets / folder / name)
+                if samples is None:
+                    continue
                 held_out = is_held_out(folder, name, index)
                 yield rule_utterance(name, "read", samples, phones[name], "arpabet"), held_out

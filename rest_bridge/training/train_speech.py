@@ -19,10 +19,9 @@ from rest_bridge.training.speech_data import Batch
 
 
 def load_training_sessions(data: Path) -> list[speech_sessions.Session]:
-    """Read every train-*.npz of the folder; an empty list if there are none."""
-    return [
-        s for path in sorted(data.glob("train-*.npz")) for s in speech_sessions.load_sessions(path)
-    ]
+    """Read every train-*.npz of the folder that is whole; an empty list if there are none."""
+    paths = sorted(data.glob("train-*.npz"))
+    return [s for path in paths for s in speech_sessions.usable_sessions(path)]
 
 
 def encode(encoder: SpeechEncoder, mel: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("scipy")
 
 from rest_bridge.features.mel import LogMel, MelConfig
-from rest_bridge.training import speech_sessions
+from rest_bridge.training import session_features, speech_sessions
 from rest_bridge.training.crowded import in_a_crowd
 from rest_bridge.training.speech_sources import silent_utterance
 
@@ -53,5 +53,5 @@ def test_a_session_gets_crowded_versions_with_its_own_motion() -> None:
         voices=VOICES, num_crowded=2,
     )  # fmt: skip
     assert session.mel.shape[0] == len(session.life) == len(session.slow) == 4
-    assert session.mel.shape[1] == 64 + 200 + speech_sessions.MOST_LOOKAHEAD_FRAMES
+    assert session.mel.shape[1] == 64 + 200 + session_features.MOST_LOOKAHEAD_FRAMES
     assert not np.array_equal(session.mel[2], session.mel[3])

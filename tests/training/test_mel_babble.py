@@ -7,7 +7,7 @@ from rest_bridge.features.mel import LogMel, MelConfig
 from rest_bridge.training import mel_babble, speech_data, speech_sessions
 from rest_bridge.training.augment_audio import add_noise
 from rest_bridge.training.mel_babble import BabbleMixer
-from rest_bridge.training.speech_sessions import whole_features
+from rest_bridge.training.session_features import whole_features
 
 CONFIG = MelConfig(np.full(80, -4.0, np.float32), np.full(80, 2.0, np.float32))
 MIXER = BabbleMixer(CONFIG)

@@ -14,6 +14,7 @@ pytest.importorskip("soxr")
 from rest_bridge.errors import ConfigError
 from rest_bridge.features.mel import LogMel, MelConfig
 from rest_bridge.training import (
+    session_features,
     session_shards,
     speech_prepare,
     speech_sessions,
@@ -102,7 +103,7 @@ def test_features_at_once_are_those_of_the_stream() -> None:
     sound = (rng.standard_normal(16_000) * np.linspace(0, 0.2, 16_000)).astype(np.float32)
     mel = LogMel(MEL)
     streamed, _ = mel.step(sound, mel.initial_state())
-    np.testing.assert_allclose(speech_sessions.whole_features(mel, sound), streamed, atol=2e-4)
+    np.testing.assert_allclose(session_features.whole_features(mel, sound), streamed, atol=2e-4)
 
 
 def test_an_altered_talker_speaks_higher_and_faster_and_moves_as_he_speaks() -> None:

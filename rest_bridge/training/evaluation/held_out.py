@@ -20,11 +20,10 @@ from rest_bridge.training import curves
 from rest_bridge.training.evaluation.agreement import Mask, Span
 from rest_bridge.training.evaluation.driving import read_pictures, read_voice
 from rest_bridge.training.phonemes import Phone, align, phone_loop, recognise_words
+from rest_bridge.training.recordings import load_audio, read_manifest
 from rest_bridge.training.speech_sources import (
     facegood_utterances,
     frame_times_s,
-    load_audio,
-    read_manifest,
     rest_frames,
 )
 from rest_bridge.training.splits import HELD_OUT_FACEGOOD, is_held_out

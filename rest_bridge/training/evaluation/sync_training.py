@@ -39,11 +39,10 @@ from rest_bridge.training.evaluation.sync_inputs import (
     standardised,
 )
 from rest_bridge.training.evaluation.sync_protocol import sync_score
+from rest_bridge.training.recordings import load_audio, read_manifest
 from rest_bridge.training.speech_sources import (
     Utterance,
     facegood_utterances,
-    load_audio,
-    read_manifest,
 )
 from rest_bridge.training.splits import is_held_out
 from rest_bridge.types import MODEL_RATE_HZ, ByteArray, FloatArray

@@ -15,7 +15,7 @@ import numpy as np
 
 from rest_bridge.errors import SinkUnavailable
 from rest_bridge.sinks.playout import Playout
-from rest_bridge.sound import cable, portaudio
+from rest_bridge.sound import cable, portaudio, pulse_player
 from rest_bridge.sound.devices import (
     PULSE,
     DeviceList,
@@ -202,12 +202,23 @@ class VoiceOutput:
 
     def _make(self, device: SoundDevice, num_channels: int, rate_hz: int) -> Any:
         index = device.index
+        self._playout.restart(rate_hz)
+        if device.host == PULSE and (library := pulse_player.load()) is not None:
+            return pulse_player.PulsePlayer(
+                library,
+                device.name,
+                rate_hz=rate_hz,
+                channels=num_channels,
+                blocksize=round(rate_hz * _BLOCK_S),
+                latency_s=self._latency_s,
+                callback=self._on_request,
+                error=self._sounddevice.PortAudioError,
+            )
         if device.host == PULSE:
             plugins: DeviceList = list_portaudio("output")
             index = next((d.index for d in plugins.devices if d.name == "pulse"), -1)
             if index < 0:
                 raise SinkUnavailable(f"{_NO_PLUGIN}.")
-        self._playout.restart(rate_hz)
         with _pulse_sink(device.name if device.host == PULSE else ""):
             return self._sounddevice.OutputStream(
                 device=index,

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from rest_bridge import sync
 from rest_bridge.audio import pulse_recorder
 from rest_bridge.audio.source import open_source
 from rest_bridge.flash import CLICK_S, click_track
-from rest_bridge.sinks import voice_output
+from rest_bridge.sound import pulse_player
 from rest_bridge.types import VOICE_RATE_HZ
 from tests.support.chromium import find_chromium
 from tests.support.outlets import PreviewListener, camera_flashes_s, stand_in_camera
@@ -33,6 +33,7 @@ _OFF_HZ = 10
 _PERIOD_S = 1.007
 """Clicks come at every place of a frame, and of a camera's turn, in turn."""
 _WINDOW_S = 40.0
+_CURVE_S = 30.0
 
 
 def main(minutes: float, *, mic: int = 0, out: int = 0, browser: bool = True) -> int:
@@ -103,7 +104,7 @@ class _Notes:
 
 
 def _drift(patch: pytest.MonkeyPatch, mic: int, out: int) -> None:
-    record, make = pulse_recorder._parec, voice_output.VoiceOutput._make
+    record, player = pulse_recorder._parec, pulse_player.PulsePlayer
     rate = f"--rate={VOICE_RATE_HZ + mic * _OFF_HZ}"
 
     def parec(target: str, channels: int, latency_ms: int) -> list[str]:
@@ -112,29 +113,11 @@ def _drift(patch: pytest.MonkeyPatch, mic: int, out: int) -> None:
             return command
         return [rate if part.startswith("--rate=") else part for part in command]
 
-    def stream(self: Any, device: Any, channels: int, rate_hz: int) -> Any:
-        sounddevice = self._sounddevice
-        self._sounddevice = _Faster(sounddevice, out * _OFF_HZ)
-        try:
-            return make(self, device, channels, rate_hz)
-        finally:
-            self._sounddevice = sounddevice
+    def faster(*given: Any, rate_hz: int, **options: Any) -> Any:
+        return player(*given, rate_hz=rate_hz + out * _OFF_HZ, **options)
 
     patch.setattr(pulse_recorder, "_parec", parec)
-    patch.setattr(voice_output.VoiceOutput, "_make", stream)
-
-
-class _Faster:
-    """sounddevice, but for streams that are opened at another rate than was asked for."""
-
-    def __init__(self, sounddevice: Any, off_hz: int) -> None:
-        self._sounddevice, self._off_hz = sounddevice, off_hz
-
-    def OutputStream(self, *, samplerate: int, **options: Any) -> Any:  # noqa: N802
-        return self._sounddevice.OutputStream(samplerate=samplerate + self._off_hz, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sounddevice, name)
+    patch.setattr(pulse_player, "PulsePlayer", faster)
 
 
 def _play(server: Any, seconds: float) -> Callable[[], None]:
@@ -170,7 +153,32 @@ def report(
             rows.append({"when": name, **asdict(row)})
             if not row.ok and "turn" not in row.how:  # nobody sees a turn
                 problems.append(f"{row.outlet}, {row.how}, {name}: {row.problem or row.median_ms}")
-    return {"minutes": round(seconds / 60, 1), "rows": rows, "problems": problems}
+    return {
+        "minutes": round(seconds / 60, 1),
+        "rows": rows,
+        "by_half_minute": {
+            f"{one.outlet}, {one.how}": curve(one.without([] if one.how == "arrival" else inside))
+            for one in taken
+            if one.how != "stamps" and not one.how.startswith("demuxed")
+        },
+        "problems": problems,
+    }
+
+
+def curve(taken: sync.Taken) -> list[float | None]:
+    """Return the median in ms of each half minute; None where nothing could be paired."""
+    flashes = np.array(taken.flashes_s)
+    if not len(flashes):
+        return []
+    begins = np.arange(flashes[0], flashes[-1], _CURVE_S)
+    rows = [sync.row(_part(taken, float(begin))) for begin in begins]
+    return [None if row.problem else row.median_ms for row in rows]
+
+
+def _part(taken: sync.Taken, begin_s: float) -> sync.Taken:
+    """Return the flashes of half a minute, and all clicks."""
+    flashes = [at for at in taken.flashes_s if begin_s <= at < begin_s + _CURVE_S]
+    return replace(taken, flashes_s=flashes)
 
 
 def _by_order(taken: sync.Taken, inside: list[tuple[float, float]]) -> list[tuple[float, float]]:

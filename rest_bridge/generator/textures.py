@@ -1,11 +1,12 @@
 """Pictures at the size that suits the output, and laying them over one another.
 
-Place in the flow: avatar's layers -> here -> `compositor`. Premultiplied uint8 throughout.
+Place in the flow: avatar's layers -> here -> `compositor`. Premultiplied uint8, but for what comes
+out with straight alpha.
 Shape letters: S output pixels, N canvas pixels, H/W pixels of a part.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -16,6 +17,9 @@ from rest_bridge.generator.fields import cells_of, read_cells
 from rest_bridge.types import Array, ByteArray
 
 _EVEN: Final = 0.08
+_SURE: Final = (32.0, 96.0)
+"""Alpha up to which a pixel's colour is its neighbours', and from which it is its own."""
+_SPREAD_PX: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,20 @@ class Texture:
     def read(self, points: Array) -> ByteArray:
         """Sample at canvas points [H, W, 2] -> uint8 [H, W, 4]."""
         height, width = self.pixels.shape[:2]
-        return read_cells(self.pixels, cells_of(points, self.box, height, width))
+        return read_pixels(self.pixels, cells_of(points, self.box, height, width))
+
+
+def read_pixels(pixels: ByteArray, places: Array, out: ByteArray | None = None) -> ByteArray:
+    """Read a picture at its pixels' coordinates, bilinear; beyond its border the border goes on.
+
+    Args:
+        pixels: uint8 [N, M, 4].
+        places: float32 [H, W, 2], x and y.
+        out: uint8 [H, W, 4] to write into.
+    """
+    remap: Any = cv2.remap  # its stubs know no two-channel map
+    mode = cv2.BORDER_REPLICATE
+    return remap(pixels, places, None, cv2.INTER_LINEAR, dst=out, borderMode=mode)
 
 
 def read_through(texture: Texture, sources: Array, cells: Array) -> ByteArray:
@@ -37,8 +54,9 @@ def read_through(texture: Texture, sources: Array, cells: Array) -> ByteArray:
     A linear function read between cells is exact, so the field holds places, not displacements.
     """
     height, width = texture.pixels.shape[:2]
-    pixels = read_cells(cells_of(sources, texture.box, height, width), cells)
-    return read_cells(texture.pixels, pixels)
+    return read_pixels(
+        texture.pixels, read_cells(cells_of(sources, texture.box, height, width), cells)
+    )
 
 
 def mixed(upper: ByteArray, lower: ByteArray, share: Array) -> ByteArray:
@@ -65,6 +83,25 @@ def scaled(picture: ByteArray, box: Array, pixels_per_unit: int) -> Texture:
     pixels = np.clip(pixels, 0, 255)
     pixels[..., :3] = np.minimum(pixels[..., :3], pixels[..., 3:])
     return Texture(np.rint(pixels).astype(np.uint8), box)
+
+
+def straight(picture: ByteArray, box: Array, pixels_per_unit: int) -> Texture:
+    """Scale a picture for frames with straight alpha: colours go on beyond its edges.
+
+    Read between two pixels, one of them transparent, it gives the other one's colour, so nothing
+    has to be divided by alpha after each reading.
+    """
+    whole = scaled(picture, box, pixels_per_unit).pixels
+    alpha = np.ascontiguousarray(whole[..., 3])
+    near = cv2.GaussianBlur(whole, (0, 0), _SPREAD_PX)
+    for rows in np.array_split(np.arange(len(whole)), 16):  # little memory at a time
+        own, weight = whole[rows].astype(np.float32), alpha[rows].astype(np.float32)[..., None]
+        spread = near[rows].astype(np.float32)
+        sure = np.clip((weight - _SURE[0]) / (_SURE[1] - _SURE[0]), 0, 1)
+        around = spread[..., :3] * 255 / np.maximum(spread[..., 3:], 1)
+        colour = own[..., :3] * 255 / np.maximum(weight, 1) * sure + around * (1 - sure)
+        whole[rows, :, :3] = np.rint(np.clip(colour, 0, 255))
+    return Texture(whole, box)
 
 
 def person_of(avatar: Avatar) -> ByteArray:
@@ -112,15 +149,3 @@ def evened(texture: Texture) -> Texture:
     kernel = np.array([_EVEN, 1 - 2 * _EVEN, _EVEN], np.float32)
     pixels = cv2.sepFilter2D(texture.pixels, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
     return Texture(np.asarray(pixels, np.uint8), texture.box)
-
-
-def unpremultiplied(frame: ByteArray) -> ByteArray:
-    """Turn a frame uint8 [S, S, 4] into straight alpha, in place."""
-    partial = cv2.inRange(cv2.extractChannel(frame, 3), 1, 254)  # type: ignore[call-overload]
-    where = np.flatnonzero(partial)
-    if len(where):
-        pixels = frame.reshape(-1, 4)
-        colour = pixels[where].astype(np.float32)
-        colour[:, :3] = np.minimum(colour[:, :3] * 255 / colour[:, 3:], 255)
-        pixels[where] = np.rint(colour).astype(np.uint8)
-    return frame

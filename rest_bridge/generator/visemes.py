@@ -37,11 +37,16 @@ class VisemeReader:
             float32 [15] in `rig.VISEME_NAMES` order, 0..1, sum 1.
         """
         target = self._basis @ rig[_MOUTH].astype(np.float64)
-        weights = np.zeros(len(VISEME_NAMES))
-        for _ in range(_NUM_STEPS):
-            weights -= self._rate * (self._gram @ weights - target)
+        weights, step = np.zeros(len(VISEME_NAMES)), np.empty(len(VISEME_NAMES))
+        for _ in range(_NUM_STEPS):  # sixty times a second: each call and copy counts
+            np.dot(self._gram, weights, out=step)
+            step -= target
+            step *= self._rate
+            weights -= step
             weights[0] = 0.0
-            np.clip(weights, 0.0, 1.0, out=weights)
-            weights /= max(1.0, float(weights.sum()))
+            np.minimum(np.maximum(weights, 0.0, out=weights), 1.0, out=weights)
+            total = float(np.add.reduce(weights))
+            if total > 1.0:
+                weights /= total
         weights[0] = max(0.0, 1.0 - float(weights.sum()))
         return weights.astype(np.float32)

@@ -28,6 +28,14 @@ _BORDER: Final = 0.09
 _CUT: Final = 40 / 255
 """Coverage of a border's cell from which the person goes on beyond it."""
 _POSE_LIMITS: Final = np.array([35, 25, 30, 0.6, 0.6, 0.4], np.float32)
+_FACING: Final = 40.0
+"""Degrees from the camera beyond which a face shows a side that no portrait has; a portrait that is
+turned already goes less far that way."""
+_LEAST_TURN: Final = 10.0
+_NOD: Final = 18.0
+"""Degrees down at which a chin comes over the mouth."""
+_EASE: Final = 0.7
+"""Share of a limit from which on turns grow less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,11 @@ class BaseFlow:
         self.eye_distance = avatar.eye_distance
         self._head = head
         self._held = _held_at_borders(avatar, cells)
+        own_yaw = float(avatar.own_pose[0])
+        self._turns = tuple(
+            min(max(_FACING - side * own_yaw, _LEAST_TURN), float(_POSE_LIMITS[0]))
+            for side in (-1, 1)
+        )
         self._head_places = grid_points(FULL_BOX, cells, cells)
         self._relative = np.concatenate(
             [self._head_places - head.pivot[:2], (head.depth - head.pivot[2])[..., None]], -1
@@ -116,7 +129,7 @@ class BaseFlow:
         Returns:
             backward float32 [P, P, 2] and forward float32 [P, P, 2] over the whole canvas.
         """
-        limited = np.clip(pose, -_POSE_LIMITS, _POSE_LIMITS)
+        limited = self._within_reach(pose)
         turned = self._relative @ rotation(*limited[:3]).T * (1.0 + limited[5])
         moved = (turned - self._relative)[..., :2] + limited[3:5] * self.eye_distance
         forward = moved * self._head.weight[..., None] * np.array([1, -1], np.float32)
@@ -126,6 +139,14 @@ class BaseFlow:
             inwards = np.maximum(forward, 0) * right_and_down
             forward = inwards + np.minimum(forward, 0) * left_and_up
         return invert(forward, FULL_BOX, self._head_places), forward
+
+    def _within_reach(self, pose: Array) -> Array:
+        """Return a pose that the portrait can show: turns end softly where its far side folds."""
+        limited = np.clip(pose, -_POSE_LIMITS, _POSE_LIMITS)
+        yaw, pitch = float(limited[0]), float(limited[1])
+        limited[0] = _eased(yaw, self._turns[1]) if yaw > 0 else -_eased(-yaw, self._turns[0])
+        limited[1] = _eased(pitch, _NOD) if pitch > 0 else pitch
+        return limited
 
     def whole(self, back: Array, expression: Expression, cells: Array) -> Array:
         """Put pose and expression together.
@@ -226,6 +247,14 @@ def _coverage_of(avatar: Avatar) -> Array | None:
     cells = (_COVERAGE_CELLS, _COVERAGE_CELLS)
     matte = cv2.resize(avatar.backdrop.cutout[..., 3], cells, interpolation=cv2.INTER_AREA)
     return matte.astype(np.float32) / 255
+
+
+def _eased(angle: float, limit: float) -> float:
+    """Return an angle >= 0 that never passes a limit and is itself up to a share of it."""
+    begin = _EASE * limit
+    if angle <= begin:
+        return angle
+    return begin + (limit - begin) * float(np.tanh((angle - begin) / (limit - begin)))
 
 
 def _held_at_borders(avatar: Avatar, cells: int) -> tuple[Array, Array] | None:

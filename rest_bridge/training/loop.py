@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from rest_bridge.errors import RestBridgeError
 from rest_bridge.training.checkpoint import Ema, load_checkpoint, load_weights, save_checkpoint
 from rest_bridge.training.curve import LossCurve
 from rest_bridge.training.ranks import Ranks, device
@@ -28,6 +29,12 @@ log = logging.getLogger(__name__)
 
 TOLD_EVERY = 50
 """Steps between two lines of the log."""
+MOST_PASSED_OVER = 20
+"""Steps in a row without a usable gradient, after which a run is given up."""
+
+
+class DivergedError(RestBridgeError):
+    """A run has no usable gradients any more; its last checkpoint is whole."""
 
 
 class Learner(Protocol):
@@ -79,6 +86,7 @@ class Loop:
         self.learner, self.settings, self.out = learner, settings, out
         self._batch_at, self._seed, self.ranks = batch_at, seed, ranks or Ranks()
         self.step, self.trained_s, self.best = 0, 0.0, float("-inf")
+        self._passed_over = 0
         self.ema = Ema(learner.module, settings.ema)
         self.optimiser = torch.optim.AdamW(
             learner.groups(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -126,13 +134,26 @@ class Loop:
                 told[name] = told.get(name, torch.zeros(())) + value.detach().cpu().float()
         trained = [p for group in self.optimiser.param_groups for p in group["params"]]
         ranks.average(p.grad for p in trained if p.grad is not None)
-        nn.utils.clip_grad_norm_(trained, settings.clip)
-        self.optimiser.step()
+        self._update(nn.utils.clip_grad_norm_(trained, settings.clip))
         self.step += 1
         self.ema.update(self.learner.module, self.step)
         shares = [value / settings.accumulate for value in told.values()]
         ranks.average(shares)
         return {name: float(value) for name, value in zip(told, shares, strict=True)}
+
+    def _update(self, norm: Tensor) -> None:
+        """Take the optimiser's step, unless the gradient is no number: weights stay whole."""
+        if bool(torch.isfinite(norm)):
+            self._passed_over = 0
+            self.optimiser.step()
+            return
+        self._passed_over += 1
+        log.warning("step %d passed over: its gradient is no number", self.step + 1)
+        if self._passed_over >= MOST_PASSED_OVER:
+            raise DivergedError(
+                f"The gradients of {MOST_PASSED_OVER} steps in a row are no numbers; look at the "
+                f"data or lower the learning rate, and go on from the last checkpoint: {self.out}"
+            )
 
     def run(self, validate: Callable[["Loop", LossCurve], None] | None = None) -> bool:
         """Train until `steps` or `seconds` are over, or somebody stops it (Ctrl-C, SIGTERM).
@@ -142,10 +163,24 @@ class Loop:
 
         Returns:
             False if it was stopped from outside.
+
+        Raises:
+            DivergedError: gradients are no numbers any more; the weights saved are whole.
+            CheckpointError: a checkpoint cannot be written; the one before is kept.
         """
-        settings, leads = self.settings, self.ranks.leads
+        if not self.ranks.leads:
+            return self._run(None, None)
+        curve = LossCurve(self.out.parent, self.out.stem, self.step)
+        try:
+            return self._run(curve, validate)
+        finally:
+            curve.close()
+
+    def _run(
+        self, curve: LossCurve | None, validate: Callable[["Loop", LossCurve], None] | None
+    ) -> bool:
+        settings = self.settings
         trained_before_s = self.trained_s
-        curve = LossCurve(self.out.parent, self.out.stem, self.step) if leads else None
         average: dict[str, float] = {}
         with asked_to_stop() as asked, self._bar() as advance:
             begun = saved_at = validated_at = time.monotonic()  # loading TensorBoard is no training
@@ -175,7 +210,7 @@ class Loop:
         if curve is not None:
             if validate and settings.validate_every_s and not asked:
                 validate(self, curve)
-            curve.close()
+            curve.flush()
             save_checkpoint(self.out, self.state())
         return not asked
 

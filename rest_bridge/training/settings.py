@@ -16,6 +16,14 @@ from rest_bridge.model.dit import DitConfig
 
 STAGES: Final = ("vae", "speech", "teacher", "student", "asd", "distill")
 """In the order in which they build on one another."""
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "precision": ("bf16", "float32"), "contrast_on": ("velocity", "clean"),
+}  # fmt: skip
+_COUNTS: Final = ("batch_size", "accumulate", "num_latents", "sampling_steps", "teacher_steps")
+_SHARES: Final = (
+    "ema", "babble", "tract", "synchronous", "full_noise", "drop_audio", "drop_reference",
+    "drop_context", "own_context", "truth", "rollouts",
+)  # fmt: skip
 Settings = TypeVar("Settings")
 
 
@@ -180,13 +188,13 @@ class DistillSettings(StudentSettings):
 
 @dataclass(frozen=True, slots=True)
 class PhoneSettings(StageSettings):
-    """The phone network; see `training.phones`.
+    """The phone network; see `training.phones`. `start` names a checkpoint with a SpeechAE.
 
     Attributes:
-        width: channels at 100 Hz; a fourth more at each halving of time.
+        width: channels at 100 Hz; a third more at each halving of time.
     """
 
-    width: int = 64
+    width: int = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +306,7 @@ def _value(wanted: type[Any], value: Any, where: str, path: Path) -> Any:
     if dataclasses.is_dataclass(wanted):
         return _build(wanted, value, f"{where}.", path)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if type(value) is not wanted:
         raise ConfigError(
             f"{where} = {value!r} must be of kind {wanted.__name__}, not {type(value).__name__}: "
@@ -306,4 +314,18 @@ def _value(wanted: type[Any], value: Any, where: str, path: Path) -> Any:
         )
     if wanted in (int, float) and value < 0:
         raise ConfigError(f"{where} = {value} must not be negative: {path}")
+    _check_range(where, value, path)
     return value
+
+
+def _check_range(where: str, value: Any, path: Path) -> None:
+    name = where.rpartition(".")[2]
+    known = _CHOICES.get(name)
+    if known and value not in known:
+        raise ConfigError(
+            f"{where} = {value!r} does not exist; choose {' or '.join(known)}: {path}"
+        )
+    if name in _COUNTS and value < 1:
+        raise ConfigError(f"{where} = {value} must be at least 1: {path}")
+    if name in _SHARES and value > 1:
+        raise ConfigError(f"{where} = {value} is a share and must not be above 1: {path}")

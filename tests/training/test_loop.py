@@ -22,7 +22,7 @@ from rest_bridge.training.checkpoint import (  # noqa: E402
     load_checkpoint,
     save_checkpoint,
 )
-from rest_bridge.training.loop import Loop  # noqa: E402
+from rest_bridge.training.loop import DivergedError, Loop  # noqa: E402
 from rest_bridge.training.ranks import joined_ranks  # noqa: E402
 from rest_bridge.training.speech_data import Batch  # noqa: E402
 from tests.support.toy_training import TOY_STAGE, ToyLearner, toy_batch, toy_loop  # noqa: E402
@@ -194,3 +194,50 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_last_checkpoint(tmp_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert load_checkpoint(path)["step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["big.pt"]
+
+
+class Poisoned(ToyLearner):
+    """Has no number for a loss in some steps."""
+
+    def __init__(self, bad: range) -> None:
+        super().__init__()
+        self.bad, self.asked = bad, 0
+
+    def losses(self, batch: Batch, chance: torch.Generator) -> dict[str, torch.Tensor]:
+        parts = super().losses(batch, chance)
+        micro = self.asked
+        self.asked += 1
+        if micro // TOY_STAGE.accumulate in self.bad:
+            return {name: value * float("nan") for name, value in parts.items()}
+        return parts
+
+
+def test_a_step_without_a_number_leaves_the_weights_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "toy.pt"
+    assert Loop(Poisoned(range(5, 8)), toy_batch, TOY_STAGE, out, seed=3).run()
+    saved = load_checkpoint(out)
+    assert saved["step"] == TOY_STAGE.steps
+    assert all(torch.isfinite(value).all() for value in saved["model"].values())
+    assert caplog.text.count("passed over") == 3
+    assert "step 6 passed over" in caplog.text
+
+
+def test_a_run_that_diverges_ends_with_one_sentence_and_keeps_its_checkpoint(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "toy.pt"
+    toy_loop(out, dataclasses.replace(TOY_STAGE, steps=10)).run()
+    before = load_checkpoint(out)["model"]
+    with pytest.raises(DivergedError, match="20 steps in a row are no numbers"):
+        Loop(Poisoned(range(99)), toy_batch, TOY_STAGE, out, seed=3).run()
+    after = load_checkpoint(out)["model"]
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_half_precision_goes_the_same_way(straight: Path, tmp_path: Path) -> None:
+    out = tmp_path / "toy.pt"
+    toy_loop(out, dataclasses.replace(TOY_STAGE, precision="bf16")).run()
+    first, second = ([e["error"] for e in curve(path)] for path in (straight, out))
+    assert np.mean(second[-10:]) == pytest.approx(np.mean(first[-10:]), rel=0.1)

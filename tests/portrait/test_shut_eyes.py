@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rest_bridge.generator.decoder import FaceDecoder
 from rest_bridge.generator.lids import Lids
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.contours import lid_curves
 from rest_bridge.portrait.light import read_light
 from rest_bridge.portrait.paint_eyes import paint_shut_eye
-from rest_bridge.rig import ARKIT_NAMES
+from rest_bridge.rig import ARKIT_NAMES, RIG_INDEX
 from rest_bridge.types import Array, ByteArray
 from tests.support.portraits import built_in_avatar
 
@@ -78,3 +79,26 @@ def test_a_glance_alone_calls_for_no_other_picture_of_a_sliding_lid(
     arkit = np.zeros(52, np.float32)
     arkit[ARKIT_NAMES.index(f"{name}Right")] = 1.0
     assert Lids(eye, "Right").state(arkit).closed < float(eye.switch[0])
+
+
+def test_below_a_half_shut_sliding_lid_the_drawing_stays(package: ModelPackage) -> None:
+    avatar = built_in_avatar("luna", package)
+    shut = avatar.left_eye.shut.copy()
+    shut[..., :3] = 0, 255, 0
+    switch = np.array([0.1, 0.11], np.float32)
+    eye = replace(avatar.left_eye, shut=shut, slides=True, switch=switch)
+    decoder = FaceDecoder(package, replace(avatar, left_eye=eye), 400)
+
+    def green(blink: float) -> Array:
+        rig = np.zeros(58, np.float32)
+        rig[RIG_INDEX["eyeBlinkRight"]] = blink
+        red, level, blue = (decoder.render(rig)[..., k].astype(int) for k in range(3))
+        return level - np.maximum(red, blue) > 150
+
+    lower = int(avatar.landmarks[40:42, 1].mean() * 400)
+    left, right = avatar.landmarks[36, 0], avatar.landmarks[39, 0]
+    columns = slice(*(int((left + k * (right - left)) * 400) for k in (0.2, 0.8)))
+    half, full = green(0.5), green(1.0)
+    assert half.any()
+    assert not half[lower:, columns].any()
+    assert full[lower + 2 : lower + 5, columns].any()

@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from rest_bridge.config import Config
@@ -23,7 +23,7 @@ from rest_bridge.errors import ConfigError, RestBridgeError
 from rest_bridge.graph import Graph, build_graph
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.providers import choose
-from rest_bridge.loader import Loader
+from rest_bridge.loader import Loader, chunk_of, voice_mode
 from rest_bridge.machine import num_cores
 from rest_bridge.metrics import Metrics
 from rest_bridge.pipeline import Pipeline
@@ -59,14 +59,24 @@ class FaceEnd:
 class SharedParts:
     """The networks and the cores that all faces share; loaded by the first face that asks."""
 
-    def __init__(self, config: Config, *, places: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        places: int | None = None,
+        chunk_latents: int | None = None,
+        together: bool = True,
+    ) -> None:
         """Prepare; nothing is loaded yet.
 
         Args:
             config: model package, provider, threads, steps: of all faces.
             places: faces that may draw at a time; as many as there are cores if None.
+            chunk_latents: length of the chunks, where all faces have the same.
+            together: move faces whose chunks are due at the same time in one run, if cheaper.
         """
         self._config = config
+        self._chunk, self._together = chunk_latents, together
         self._lock = threading.Lock()
         self._motion: ManyMotion | None = None
         self._desk: MotionDesk | None = None
@@ -105,7 +115,13 @@ class SharedParts:
 
     def _load(self, package: ModelPackage) -> "tuple[ManyMotion, MotionDesk]":
         from rest_bridge.generator.generator import MotionGenerator
-        from rest_bridge.generator.many_motion import GRAPH, ManyMotion, MotionDesk
+        from rest_bridge.generator.many_motion import (
+            GATHER_S,
+            GRAPH,
+            MOST_TOGETHER,
+            ManyMotion,
+            MotionDesk,
+        )
 
         section, steps = self._config.model, self._config.generator.steps
         with self._lock:
@@ -114,13 +130,17 @@ class SharedParts:
                 provider = choose(
                     package, graph, section.provider, threads=section.threads
                 ).provider
-                alone = MotionGenerator(
-                    package, num_steps=steps or None, threads=section.threads, provider=provider
+                kind: dict[str, Any] = {
+                    "threads": section.threads, "provider": provider, "chunk_latents": self._chunk
+                }  # fmt: skip
+                alone = MotionGenerator(package, num_steps=steps or None, **kind)
+                self._motion = ManyMotion(alone, package, **kind)
+                batches = self._together and self._motion.batches
+                self._desk = MotionDesk(
+                    self._motion,
+                    most_together=MOST_TOGETHER if batches else 1,
+                    gather_s=GATHER_S if batches else 0.0,
                 )
-                self._motion = ManyMotion(
-                    alone, package, threads=section.threads, provider=provider
-                )
-                self._desk = MotionDesk(self._motion)
             return self._motion, self._desk
 
 
@@ -156,7 +176,10 @@ class Ensemble:
         self._seconds = seconds
         self._on_status = on_status
         self._on_message = on_message
-        self.shared = SharedParts(next(iter(faces.values())))
+        chunks = {chunk_of(config, voice_mode(config)) for config in faces.values()}
+        self.shared = SharedParts(
+            next(iter(faces.values())), chunk_latents=chunks.pop() if len(chunks) == 1 else None
+        )
         self._graphs = {
             name: (graph_of or self._graph)(name, config) for name, config in faces.items()
         }

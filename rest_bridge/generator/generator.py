@@ -8,6 +8,7 @@ Shape letters: T latent frames of a chunk, D token width, C conditions.
 """
 
 import copy
+import time
 from itertools import pairwise
 from typing import Final, Self
 
@@ -22,7 +23,7 @@ from rest_bridge.inference.state import ArraySpec, StateSpec
 from rest_bridge.types import LATENT_SHAPE, Array, FloatArray, State
 
 _MOST_STEPS: Final = 8
-_CHUNK_SIZE: Final = "T"
+CHUNK_SIZE: Final = "T"
 """What the graph calls the number of latent frames in a chunk."""
 NEXT_LATENT: Final = "motion.next_latent"
 """Name of the state that says which latent frame comes next."""
@@ -78,7 +79,7 @@ class MotionGenerator:
             "dit",
             threads=threads,
             provider=provider,
-            sizes={_CHUNK_SIZE: chunk_latents} if chunk_latents else None,
+            sizes={CHUNK_SIZE: chunk_latents} if chunk_latents else None,
         )
         self._prefill = package.session("dit_prefill", threads=threads, provider=provider)
         self._graph_spec = StateSpec.from_manifest(section["state"])
@@ -131,6 +132,16 @@ class MotionGenerator:
         other = copy.copy(self)
         other.num_steps = num_steps
         return other
+
+    def step_seconds(self, chunk_latents: int = 1, runs: int = 5) -> float:
+        """Return what one pass of the network takes here: the shortest of some."""
+        inputs = self._session.zeros({CHUNK_SIZE: chunk_latents})
+        times: list[float] = []
+        for _ in range(runs):
+            begin_s = time.perf_counter()
+            self._session.run(inputs, ["velocity"])
+            times.append(time.perf_counter() - begin_s)
+        return min(times)
 
     def with_eyes(self, latents: FloatArray, conditions: FloatArray) -> FloatArray:
         """Return latents float32 [1, T, 16, 4, 4] that keep to the plan of lids and gaze."""

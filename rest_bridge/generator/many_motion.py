@@ -1,15 +1,17 @@
 """Motion of many streams in one run of the network: weights are read once for all of them.
 
 Streams ask whenever their voice has made a chunk complete. Who asks while the network is running
-waits for the end of that run and goes into the next one, with everybody else who waits: batches
-form by themselves exactly when there is more to do than time, and a stream alone waits for nobody.
+waits for the end of that run and goes into the next one, with everybody else who waits. Streams
+that asked at about the same time before wait a moment for one another, since two in one run take
+less than one after the other; a stream whose chunks are due at a time of its own waits for nobody.
 Knows nothing of pictures. Shape letters: B streams, T latent frames of a chunk.
 """
 
 import copy
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Self
@@ -17,7 +19,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from rest_bridge.generator.conditions import fit_rows
-from rest_bridge.generator.generator import NEXT_LATENT, MotionGenerator
+from rest_bridge.generator.generator import CHUNK_SIZE, NEXT_LATENT, MotionGenerator
 from rest_bridge.generator.sampler import euler_step, schedule
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.session import Session
@@ -27,6 +29,9 @@ GRAPH: Final = "dit_many"
 MADE_FROM: Final = "made_from"
 """Of the manifest's section `dit_many`: SHA-256 of the dit.onnx whose batch it is."""
 MOST_TOGETHER: Final = 64
+GATHER_S: Final = 0.004
+"""How long a chunk may wait for others that are due: a run of two spares as much."""
+_RUNS: Final = 3
 
 _log = logging.getLogger(__name__)
 
@@ -54,22 +59,29 @@ class ManyMotion:
         *,
         threads: int = 1,
         provider: str = "cpu",
+        chunk_latents: int | None = None,
     ) -> None:
-        """Load the batched network, where the package has it.
+        """Load the batched network, where the package has it; measure from when on it is cheaper.
 
         Args:
             alone: the generator of one stream; does everything where the package has no batch.
             package: the model package.
             threads: CPU threads.
             provider: what computes, a name of `inference.session.PROVIDERS`.
+            chunk_latents: length of the chunks, if all have the same.
 
         Raises:
             PackageError: the batched network cannot be loaded.
         """
         self.alone = alone
         self._session: Session | None = None
+        self.least = MOST_TOGETHER + 1
+        """So many streams in one run take less time than one after the other."""
         if self.fits(package):
-            self._session = package.session(GRAPH, threads=threads, provider=provider)
+            sizes = {CHUNK_SIZE: chunk_latents} if chunk_latents else None
+            self._session = package.session(GRAPH, threads=threads, provider=provider, sizes=sizes)
+            self.least = least_together(self._session, alone.step_seconds(chunk_latents or 1),
+                                        chunk_latents or 1)  # fmt: skip
 
     @staticmethod
     def fits(package: ModelPackage) -> bool:
@@ -90,8 +102,8 @@ class ManyMotion:
 
     @property
     def batches(self) -> bool:
-        """Whether the package has a batched network."""
-        return self._session is not None
+        """Whether some number of streams is cheaper in one run than one after the other."""
+        return self._session is not None and self.least <= MOST_TOGETHER
 
     def step(self, requests: Sequence[MotionRequest], num_steps: int) -> list[MotionAnswer]:
         """Generate a chunk for each stream.
@@ -106,7 +118,7 @@ class ManyMotion:
         Raises:
             StateMismatch: a state belongs to another model package.
         """
-        if self._session is None or len(requests) == 1:
+        if self._session is None or len(requests) < self.least:
             motion = self.alone.with_steps(num_steps)
             return [motion.step(r.audio_tokens, r.conditions, r.state, r.noise) for r in requests]
         return self._together(self._session, requests, num_steps)
@@ -151,6 +163,29 @@ class ManyMotion:
         ]
 
 
+def least_together(session: Session, alone_s: float, chunk_latents: int) -> int:
+    """Return how many streams at least take less time in one run than one after the other.
+
+    Args:
+        session: the batched network.
+        alone_s: seconds of one pass of the network of one stream.
+        chunk_latents: latent frames of a chunk.
+
+    Returns:
+        2, 4, 8 or, where no such number is cheaper, more than there are streams.
+    """
+    for count in (2, 4, 8):
+        inputs = session.zeros({"B": count, CHUNK_SIZE: chunk_latents})
+        times = []
+        for _ in range(_RUNS):
+            begin_s = time.perf_counter()
+            session.run(inputs, ["velocity"])
+            times.append(time.perf_counter() - begin_s)
+        if min(times) < count * alone_s:
+            return count
+    return MOST_TOGETHER + 1
+
+
 def _state_of(
     request: MotionRequest, out: dict[str, Array], row: int, num_latents: int
 ) -> dict[str, Array]:
@@ -184,27 +219,39 @@ class _Waiting:
 class MotionDesk:
     """Takes requests of streams in their own threads, and runs those that wait together."""
 
-    def __init__(self, motion: ManyMotion, *, most_together: int = MOST_TOGETHER) -> None:
+    def __init__(
+        self,
+        motion: ManyMotion,
+        *,
+        most_together: int = MOST_TOGETHER,
+        gather_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Open.
 
         Args:
             motion: answers requests.
             most_together: streams in one run.
+            gather_s: how long a request waits at most for others that are due; 0 for never.
+            clock: seconds; for tests.
         """
         self._motion = motion
         self._most = most_together
+        self._gather_s, self._clock = gather_s, clock
+        self._asked: dict[object, float] = {}  # when each stream did last
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
         self._running = False
         self.batches: dict[int, int] = {}
         """How many runs there were of how many streams."""
 
-    def ask(self, request: MotionRequest, num_steps: int) -> MotionAnswer:
+    def ask(self, request: MotionRequest, num_steps: int, stream: object = None) -> MotionAnswer:
         """Return the answer; runs the network itself if nobody else is doing so.
 
         Args:
             request: the stream's next chunk.
             num_steps: denoising steps.
+            stream: whose; others may wait for it when its next chunk is due. None: nobody does.
 
         Raises:
             Exception: whatever this request alone fails with; others are answered all the same.
@@ -212,8 +259,15 @@ class MotionDesk:
         mine = _Waiting(request, num_steps)
         with self._changed:
             self._waiting.append(mine)
-            while not mine.done and self._running:
-                self._changed.wait()
+            company, end_s = self._note(stream), self._clock() + self._gather_s
+            while not mine.done:
+                if self._running:
+                    self._changed.wait()
+                    continue
+                left_s = end_s - self._clock()
+                if left_s <= 0 or not any(self._asked.get(k) == t for k, t in company.items()):
+                    break
+                self._changed.wait(left_s)
             if not mine.done:
                 self._running = True
                 batch = self._take(mine)
@@ -225,6 +279,26 @@ class MotionDesk:
             raise mine.error
         assert mine.answer is not None, "done without an error means answered"
         return mine.answer
+
+    def leave(self, stream: object) -> None:
+        """Forget a stream that has ended."""
+        with self._changed:
+            self._asked.pop(stream, None)
+            self._changed.notify_all()
+
+    def _note(self, stream: object) -> dict[object, float]:
+        """Note that a stream asks; return those that asked with it last time, and when they did."""
+        if stream is None or not self._gather_s:
+            return {}
+        before, now_s = self._asked.get(stream), self._clock()
+        self._asked[stream] = now_s
+        if before is None:
+            return {}
+        return {
+            other: asked_s
+            for other, asked_s in self._asked.items()
+            if other is not stream and abs(asked_s - before) <= self._gather_s
+        }
 
     def _take(self, mine: _Waiting) -> list[_Waiting]:
         """Take the requests that go with one, the oldest first; holds the lock."""
@@ -272,6 +346,7 @@ class SharedMotion:
         """
         self._desk = desk
         self._motion = motion
+        self._stream = object()
         self.num_steps = num_steps
         self.max_chunk_latents: int = motion.alone.max_chunk_latents
 
@@ -294,4 +369,4 @@ class SharedMotion:
     ) -> MotionAnswer:
         """Return latents float32 [T, 16, 4, 4] and the next state."""
         request = MotionRequest(audio_tokens, conditions, state, noise)
-        return self._desk.ask(request, self.num_steps)
+        return self._desk.ask(request, self.num_steps, self._stream)

@@ -99,11 +99,16 @@ class Session:
         self.input_names: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.output_names: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
 
-    def zeros(self) -> dict[str, Array]:
-        """Return an input of zeros for each name, open dimensions of size 1: for warming up."""
+    def zeros(self, sizes: Mapping[str, int] | None = None) -> dict[str, Array]:
+        """Return an input of zeros for each name: for warming up and measuring.
+
+        Args:
+            sizes: of dimensions that the graph leaves open, by their names; 1 for others.
+        """
+        known = sizes or {}
         return {
             value.name: np.zeros(
-                [size if isinstance(size, int) else 1 for size in value.shape],
+                [size if isinstance(size, int) else known.get(size, 1) for size in value.shape],
                 _DTYPES.get(value.type, np.float32),
             )
             for value in self._session.get_inputs()

@@ -1,6 +1,7 @@
 """Motion of many streams: what each would get alone, and a bad one fails alone."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ from rest_bridge.errors import StateMismatch
 from rest_bridge.generator.conditions import CONDITION_NAMES
 from rest_bridge.generator.generator import NEXT_LATENT, MotionGenerator
 from rest_bridge.generator.many_motion import (
+    MOST_TOGETHER,
     ManyMotion,
     MotionDesk,
     MotionRequest,
     SharedMotion,
+    least_together,
 )
 from rest_bridge.inference.package import ModelPackage
 
@@ -116,6 +119,86 @@ def test_those_who_wait_go_together() -> None:
     assert _ask_all(desk, [1, 2, 3, 4, 5], counting) == [3, 4, 5, 6, 7]
     assert counting.sizes == [1, 4]
     assert desk.batches == {1: 1, 4: 1}
+
+
+class Ticking:
+    """A clock that somebody sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def _request(noise: float) -> MotionRequest:
+    array = np.full((1, 16, 4, 4), noise, np.float32)
+    return MotionRequest(array[:, 0], array, {}, array)
+
+
+def test_streams_that_came_together_before_wait_for_one_another() -> None:
+    counting, clock = Counting(), Ticking()
+    counting.go_on.set()
+    desk = MotionDesk(counting, gather_s=1.0, clock=clock)
+    for stream in ("one", "two", "far"):  # their first chunks, one after the other
+        if stream == "far":
+            clock.now_s += 20
+        desk.ask(_request(1), 2, stream)
+    clock.now_s = 200.0
+    first = threading.Thread(target=desk.ask, args=(_request(1), 2, "one"))
+    first.start()
+    for _ in range(5000):
+        if desk._waiting:
+            break
+        threading.Event().wait(0.001)
+    assert counting.sizes == [1, 1, 1]  # "one" waits for "two"
+    desk.ask(_request(1), 2, "two")
+    first.join(5)
+    assert not first.is_alive()
+    assert counting.sizes == [1, 1, 1, 2]
+    desk.ask(_request(1), 2, "far")  # was alone before: waits for nobody
+    assert counting.sizes == [1, 1, 1, 2, 1]
+
+
+def test_nobody_waits_longer_than_a_moment_or_for_one_that_left() -> None:
+    counting = Counting()
+    counting.go_on.set()
+    desk = MotionDesk(counting, gather_s=0.01)
+    for _ in range(2):
+        for stream in ("one", "two"):
+            desk.ask(_request(1), 2, stream)
+    desk.ask(_request(1), 2, "one")  # "two" does not come
+    assert counting.sizes == [1] * 5
+    desk.leave("two")
+    assert "two" not in desk._asked
+
+
+class Slow:
+    """A network whose runs take as long as they are told."""
+
+    def __init__(self, seconds: dict[int, float]) -> None:
+        self.seconds, self.count = seconds, 0
+
+    def zeros(self, sizes):
+        self.count = sizes["B"]
+        return {}
+
+    def run(self, inputs, outputs):
+        begin_s = time.perf_counter()
+        while time.perf_counter() - begin_s < self.seconds[self.count]:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least"),
+    [
+        ({2: 0.001, 4: 0.001, 8: 0.001}, 2),
+        ({2: 0.009, 4: 0.001, 8: 0.001}, 4),
+        ({2: 0.009, 4: 0.017, 8: 0.033}, MOST_TOGETHER + 1),
+    ],
+)
+def test_streams_go_together_from_where_that_is_cheaper(seconds, least) -> None:
+    assert least_together(Slow(seconds), alone_s=0.004, chunk_latents=1) == least
 
 
 def test_no_more_go_together_than_allowed() -> None:

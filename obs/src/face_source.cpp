@@ -53,6 +53,7 @@ struct MoodKey {
 struct FaceSource {
   std::unique_ptr<Worker> worker;
   std::array<MoodKey, kMoods.size()> mood_keys;
+  std::array<obs_hotkey_id, kMoods.size() + 2> hotkeys;
 };
 
 Worker *WorkerOf(void *data) { return static_cast<FaceSource *>(data)->worker.get(); }
@@ -60,7 +61,7 @@ Worker *WorkerOf(void *data) { return static_cast<FaceSource *>(data)->worker.ge
 void RegisterHotkeys(FaceSource *face, obs_source_t *source) {
   for (size_t index = 0; index < kMoods.size(); ++index) {
     face->mood_keys[index] = {face, &kMoods[index]};
-    obs_hotkey_register_source(
+    face->hotkeys[index] = obs_hotkey_register_source(
         source, kMoods[index].hotkey, obs_module_text(kMoods[index].text),
         [](void *data, obs_hotkey_id, obs_hotkey_t *, bool pressed) {
           const auto *mood_key = static_cast<MoodKey *>(data);
@@ -68,13 +69,13 @@ void RegisterHotkeys(FaceSource *face, obs_source_t *source) {
         },
         &face->mood_keys[index]);
   }
-  obs_hotkey_register_source(
+  face->hotkeys[kMoods.size()] = obs_hotkey_register_source(
       source, "rest_bridge.mute", obs_module_text("Hotkey.Mute"),
       [](void *data, obs_hotkey_id, obs_hotkey_t *, bool pressed) {
         if (pressed) WorkerOf(data)->ToggleMute();
       },
       face);
-  obs_hotkey_register_source(
+  face->hotkeys[kMoods.size() + 1] = obs_hotkey_register_source(
       source, "rest_bridge.next_avatar", obs_module_text("Hotkey.NextAvatar"),
       [](void *data, obs_hotkey_id, obs_hotkey_t *, bool pressed) {
         if (pressed) WorkerOf(data)->NextAvatar();
@@ -87,11 +88,16 @@ void *Create(obs_data_t *data, obs_source_t *source) {
   // Unbuffered: the newest picture at each tick. The pictures are given when they are due.
   obs_source_set_async_unbuffered(source, true);
   face->worker = std::make_unique<Worker>(source, ReadSettings(data));
-  RegisterHotkeys(face.get(), source);  // OBS takes them away with the source
+  RegisterHotkeys(face.get(), source);
   return face.release();
 }
 
-void Destroy(void *data) { delete static_cast<FaceSource *>(data); }
+void Destroy(void *data) {
+  auto *face = static_cast<FaceSource *>(data);
+  // OBS takes them away only after this, and a key may be pressed in between.
+  for (const obs_hotkey_id hotkey : face->hotkeys) obs_hotkey_unregister(hotkey);
+  delete face;
+}
 
 void Defaults(obs_data_t *data) {
   const Settings defaults;
@@ -193,6 +199,7 @@ void RegisterFaceSource() {
   info.update = [](void *data, obs_data_t *settings) {
     WorkerOf(data)->Update(ReadSettings(settings));
   };
+  info.video_tick = [](void *data, float) { WorkerOf(data)->Tick(); };
   info.show = [](void *data) { WorkerOf(data)->SetShown(true); };
   info.hide = [](void *data) { WorkerOf(data)->SetShown(false); };
   obs_register_source(&info);

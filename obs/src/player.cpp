@@ -28,19 +28,14 @@ int64_t Now() { return static_cast<int64_t>(os_gettime_ns()); }
 
 int64_t SamplesToNs(int64_t count) { return count * kSecond / RB_VOICE_RATE_HZ; }
 
-int64_t HalfTick() {
-  obs_video_info info;
-  if (!obs_get_video_info(&info) || info.fps_num == 0) return 0;
-  return kSecond / 2 * info.fps_den / info.fps_num;
-}
-
 }  // namespace
 
-Player::Player(obs_source_t *source, rb_client *client, const Remote *remote, int64_t delay_ns,
-               bool voice)
+Player::Player(obs_source_t *source, rb_client *client, const Remote *remote,
+               const std::atomic<int64_t> *tick_ns, int64_t delay_ns, bool voice)
     : source_(source),
       client_(client),
       remote_(remote),
+      tick_ns_(tick_ns),
       voice_(voice),
       to_obs_clock_ns_(Now() - rb_now_ns()),
       clock_(delay_ns),

@@ -5,6 +5,7 @@
 #include <obs.h>
 #include <rest_bridge/rest_bridge.h>
 
+#include <atomic>
 #include <deque>
 #include <vector>
 
@@ -15,9 +16,10 @@ namespace face {
 
 class Player {
  public:
-  // delay_ns: see MediaClock. The others must outlive this object.
-  Player(obs_source_t *source, rb_client *client, const Remote *remote, int64_t delay_ns,
-         bool voice);
+  // tick_ns: from one picture of the canvas to the next. delay_ns: see MediaClock. What is pointed
+  // to must outlive this object.
+  Player(obs_source_t *source, rb_client *client, const Remote *remote,
+         const std::atomic<int64_t> *tick_ns, int64_t delay_ns, bool voice);
   ~Player();
   Player(const Player &) = delete;
   Player &operator=(const Player &) = delete;
@@ -37,10 +39,12 @@ class Player {
   void Show();
   void Output(const rb_frame &frame);
   void DropQueue();
+  int64_t HalfTick() const { return *tick_ns_ / 2; }
 
   obs_source_t *const source_;
   rb_client *const client_;
   const Remote *const remote_;
+  const std::atomic<int64_t> *const tick_ns_;
   const bool voice_;
   const int64_t to_obs_clock_ns_;  // from the library's clock to OBS's
   MediaClock clock_;

@@ -84,6 +84,14 @@ void Worker::SetShown(bool shown) {
   changed_.notify_all();
 }
 
+// Only the graphics thread may ask: OBS frees what it answers from, when its settings change,
+// after that thread has ended.
+void Worker::Tick() {
+  obs_video_info info;
+  if (!obs_get_video_info(&info) || info.fps_num == 0) return;
+  tick_ns_ = int64_t{1'000'000'000} * info.fps_den / info.fps_num;
+}
+
 template <typename Order>
 void Worker::Give(Order order) {
   const std::lock_guard<std::mutex> lock(remote_mutex_);
@@ -179,7 +187,7 @@ std::unique_ptr<Worker::Connection> Worker::Connect(const Settings &settings) {
     return nullptr;
   }
   made->remote = std::make_unique<Remote>(made->client.raw, obs_source_get_name(source_));
-  made->player = std::make_unique<Player>(source_, made->client.raw, made->remote.get(),
+  made->player = std::make_unique<Player>(source_, made->client.raw, made->remote.get(), &tick_ns_,
                                           settings.delay_ns(), settings.voice);
   made->begun_ns = made->late_told_ns = made->quiet_since_ns = rb_now_ns();
   return made;

@@ -5,6 +5,7 @@
 #include <obs.h>
 #include <rest_bridge/rest_bridge.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,7 @@ class Worker {
   // These return at once; the thread does what they ask for.
   void Update(const Settings &settings);
   void SetShown(bool shown);
+  void Tick();  // by OBS's graphics thread, for each picture of the canvas
   void Express(const std::string &name);
   void ToggleMute();
   void NextAvatar();
@@ -57,6 +59,7 @@ class Worker {
   std::string status_;
   std::mutex remote_mutex_;
   Remote *remote_ = nullptr;  // while connected
+  std::atomic<int64_t> tick_ns_{0};
   // Used by the thread only; these outlive a connection, so that nothing is said twice.
   std::string shown_avatar_;
   bool refused_here_ = false;

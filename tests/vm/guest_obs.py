@@ -1,17 +1,25 @@
-"""Inside the virtual machine: our camera, the real v4l2loopback, OBS's Video Capture Device.
+"""Inside the virtual machine: the real v4l2loopback driver on both sides of OBS.
 
-Emulated, this is some thirty times slower than life: OBS draws less than a frame a second.
+First our camera, which OBS's Video Capture Device shows; then OBS's own virtual camera, started by
+`rest-bridge obs setup`, which v4l2-ctl reads. Emulated, this is some thirty times slower than life,
+and a thread that draws without a pause keeps OBS's graphics lock from all others: so OBS draws one
+small picture a second, no preview, and its own screenshots are looked at.
 """
 
+import contextlib
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from rest_bridge.obs import link
-from rest_bridge.obs.link import ObsRefused, ObsUnavailable
+from rest_bridge.obs import arrange, link
+from rest_bridge.obs.arrange import Wishes
+from rest_bridge.obs.changes import ChangeFile
+from rest_bridge.obs.link import ObsUnavailable
 from rest_bridge.sinks import virtual_camera
 from rest_bridge.sinks.virtual_camera import VirtualCamera
 from rest_bridge.types import FrameFormat
@@ -21,7 +29,10 @@ from tests.support.frames import make_frame
 DEVICE = "/dev/video10"
 SIZE = (160, 120)
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 200))
-PATIENCE_S = 240.0
+WALL = (30, 60, 200)
+PATIENCE_S = 400.0
+BEGIN_S = time.monotonic()
+PLUGIN = support.PLUGIN / "build" / "linux"
 
 
 def quarters() -> np.ndarray:
@@ -43,42 +54,93 @@ def is_shown(shot: np.ndarray) -> bool:
     return True
 
 
-def main() -> int:
-    """Run the chain until OBS shows what the camera was given."""
-    virtual_camera._START_TIMEOUT_S = 90.0
-    link._CONNECT_S = link._ANSWER_S = PATIENCE_S
-    support._START_S = PATIENCE_S
-    support._PRIORITY.clear()
-    begin_s = time.monotonic()
-    # Each frame costs much in here.
+def holds(what: str) -> None:
+    """Say what holds, with the time since the beginning."""
+    sys.stdout.write(f"HOLDS {what} ({time.monotonic() - BEGIN_S:.0f} s)\n")
+    sys.stdout.flush()
+
+
+def until(condition: Callable[[], bool], obs: support.Obs) -> None:
+    """Wait for something.
+
+    Raises:
+        AssertionError: it did not happen in time; with the end of OBS's log.
+    """
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, obs.log[-2000:]
+        time.sleep(1.0)
+
+
+@contextlib.contextmanager
+def telling(obs: support.Obs) -> Iterator[None]:
+    """Where OBS answers no more, say where its threads are."""
+    try:
+        yield
+    except ObsUnavailable:
+        where = subprocess.run(
+            ["gdb", "-p", str(obs.process.pid), "-batch", "-ex", "thread apply all bt 12"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        sys.stdout.write(where.stdout[-12000:] + obs.log[-3000:])
+        raise
+
+
+def show_our_camera(obs: support.Obs) -> None:
+    """Our camera's picture in OBS's Video Capture Device."""
     sink = VirtualCamera(device=DEVICE, width=SIZE[0], height=SIZE[1], fps=5)
     sink.open(FrameFormat(*SIZE, 5.0))
     sink.send(make_frame(0, rgba=quarters()))
-    with support.Obs(Path(tempfile.mkdtemp()) / "obs", None, canvas=SIZE, fps=2) as obs:
-        sys.stdout.write(f"HOLDS OBS answers ({time.monotonic() - begin_s:.0f} s)\n")
-        sys.stdout.flush()
-        obs.add_source(
-            "camera", "v4l2_input", device_id=DEVICE, input=0, pixelformat=0x32315559,
-            resolution=-1, framerate=-1, buffering=False,
-        )  # fmt: skip
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                if is_shown(obs.screenshot()):
-                    break
-            except ObsRefused:  # no picture yet
-                pass
-            except ObsUnavailable:
-                sys.stdout.write(obs.log[-3000:])
-                raise
-            assert time.monotonic() < deadline, obs.log[-2000:]
-            time.sleep(0.5)
-        sys.stdout.write(
-            "HOLDS OBS's Video Capture Device shows what our camera was given "
-            f"({time.monotonic() - begin_s:.0f} s)\n"
-        )
-        sys.stdout.flush()
+    holds("our camera is open")
+    obs.add_source(
+        "camera", "v4l2_input", device_id=DEVICE, input=0, pixelformat=0x32315559, resolution=-1,
+        framerate=-1, buffering=False,
+    )  # fmt: skip
+    until(lambda: is_shown(obs.snapshot(PATIENCE_S)), obs)
+    holds("OBS's Video Capture Device shows what our camera was given")
+    obs.ask("RemoveInput", inputName="camera")
+    until(lambda: not obs.ask("GetInputList")["inputs"], obs)
     sink.close()
+
+
+def show_obs_camera(obs: support.Obs) -> None:
+    """OBS's own virtual camera, started and stopped by `rest-bridge obs`."""
+    colour = 0xFF000000 | WALL[2] << 16 | WALL[1] << 8 | WALL[0]
+    obs.add_source("wall", "color_source_v3", color=colour, width=SIZE[0], height=SIZE[1])
+    changes = ChangeFile(obs.folder / "changes.json")
+    for sentence in arrange.setup(obs, Wishes(camera=True), changes):
+        holds(f"setup: {sentence}")
+    out = Path(tempfile.mkdtemp()) / "read.yuv"
+    subprocess.run(
+        ["v4l2-ctl", "-d", DEVICE, "--stream-mmap", "--stream-count=2", f"--stream-to={out}"],
+        check=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    pairs = np.fromfile(out, np.uint8)[-SIZE[0] * SIZE[1] * 2 :].reshape(-1, 4)
+    y0, cb, y1, cr = np.median(pairs, axis=0)
+    luma, red, blue = 1.164 * (y0 - 16), cr - 128, cb - 128
+    rgb = (luma + 1.793 * red, luma - 0.213 * blue - 0.533 * red, luma + 2.112 * blue)
+    assert y0 == y1
+    assert np.abs(np.subtract(rgb, WALL)).max() < 8, rgb
+    holds("v4l2-ctl reads OBS's program from the virtual camera")
+    for sentence in arrange.undo(obs, ChangeFile(changes.path)):
+        holds(f"undo: {sentence}")
+    until(lambda: not obs.ask("GetVirtualCamStatus")["outputActive"], obs)
+    holds("OBS's virtual camera is stopped")
+
+
+def main() -> int:
+    """Run both chains."""
+    virtual_camera._START_TIMEOUT_S = 90.0
+    link._CONNECT_S = link._ANSWER_S = arrange._CAMERA_S = PATIENCE_S
+    support._START_S = PATIENCE_S
+    support._PRIORITY.clear()
+    obs = support.Obs(Path(tempfile.mkdtemp()) / "obs", PLUGIN, canvas=SIZE, fps=1)
+    with (obs.config / "global.ini").open("a") as settings:
+        settings.write("[BasicWindow]\nPreviewEnabled=false\n")
+    with obs, telling(obs):
+        holds("OBS answers")
+        show_our_camera(obs)
+        show_obs_camera(obs)
     return 0
 
 

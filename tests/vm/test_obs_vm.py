@@ -1,4 +1,4 @@
-"""The camera as OBS's Video Capture Device, in a virtual machine (see build.sh): minutes.
+"""Our camera into OBS and OBS's own out of it, in a virtual machine (see build.sh): minutes.
 
 Slow: run with `-m slow` where REST_BRIDGE_TEST_VM names the folder that build.sh made.
 """
@@ -11,18 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.obs import build_plugin
+
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 MACHINE = os.environ.get("REST_BRIDGE_TEST_VM", "")  # tests run without such variables
 TOOLS = ("qemu-system-x86_64", "obs", "Xvfb", "ip")
 
 
-def test_obs_shows_what_the_virtual_camera_is_given() -> None:
+def test_obs_shows_our_camera_and_starts_its_own() -> None:
     machine = Path(MACHINE)
     if not MACHINE or not (machine / "initrd.gz").is_file():
         pytest.skip("no virtual machine: tests/vm/build.sh FOLDER, then REST_BRIDGE_TEST_VM=FOLDER")
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")
+    build_plugin()
     guest = machine / "guest-obs.sh"  # not below /tmp, which the guest has of its own
     guest.write_text(
         "export PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/tmp LANG=C.UTF-8 OMP_NUM_THREADS=1\n"
@@ -38,8 +41,11 @@ def test_obs_shows_what_the_virtual_camera_is_given() -> None:
             "-virtfs", "local,path=/,mount_tag=hostroot,security_model=none,readonly=on,"
             "multidevs=remap",
         ],
-        capture_output=True, text=True, timeout=1500, check=False, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=2400, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     sys.stdout.write(done.stdout)
     assert "VMEXIT rc=0" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
     assert "Video Capture Device shows what our camera was given" in done.stdout
+    assert "setup: Started OBS's virtual camera." in done.stdout
+    assert "v4l2-ctl reads OBS's program from the virtual camera" in done.stdout
+    assert "OBS's virtual camera is stopped" in done.stdout

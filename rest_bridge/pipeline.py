@@ -107,6 +107,7 @@ class Pipeline:
             "speech": stages.speech.initial_state(),
             "motion": stages.motion.initial_state(stages.avatar_latent),
             "head": self._evener.initial_state(),
+            "shape": self._shaper.initial_state(),
             "retimer": self._retimer.initial_state(),
         }
         self._source_start: int | None = None
@@ -353,7 +354,8 @@ class Pipeline:
         space = self._stages.latent_space
         raw = space.to_rig(latents)
         rig, self._states["head"] = self._evener.step(raw, self._states["head"])
-        rig = self._breathe(self._shaper.shape(rig, marks))
+        rig, self._states["shape"] = self._shaper.step(rig, marks, self._states["shape"])
+        rig = self._breathe(rig)
         change = space.from_rig(rig) - space.from_rig(raw)
         return rig, (latents + change).astype(np.float32, copy=False)
 

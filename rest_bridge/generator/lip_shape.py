@@ -4,15 +4,19 @@ Place in the flow: rig, made even by `steady`, and `features.articulation` -> he
 The motion network shows a third of all rounding, and one shape for p and for f, since a squared
 error hardly tells them apart; a network that learned the times of phones does. Jaw, timing and
 everything else stay the motion network's. Without articulation rounding is enlarged by one factor,
-as the errors on validation ask on average. Shape letters: F frames, C articulations.
+as the errors on validation ask on average.
+
+What the network tells of the two frames of a latent frame is too much alike, as its motion is (see
+`steady`): their difference is widened, and the first begins at the middle between the frame before
+and itself, so that no border shows. Shape letters: F frames, C articulations.
 """
 
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 
 from rest_bridge.rig import ARTICULATIONS, RIG_INDEX, RIG_NAMES
-from rest_bridge.types import FloatArray
+from rest_bridge.types import LATENT_STRIDE, Array, FloatArray, State
 
 _SHUT, _TEETH, _ROUND, _SILENT = (
     ARTICULATIONS.index(name) for name in ("shut", "teeth", "round", "silent")
@@ -42,14 +46,20 @@ _JAW_IN_TEETH: Final = (0.04, 0.10)
 """The jaw in f, v: between these."""
 _ENLARGED: Final = 2.0
 """Rounding without articulation; chosen on the validation sessions."""
-_KEPT: Final = 1.0
-"""Factor on the network's own rounding beside articulation."""
-_ADDED: Final = {_PUCKER: 0.40, _FUNNEL: 0.14}
-"""Rounding of a wholly round articulation."""
+_KEPT: Final = 0.75
+"""Factor on the network's own rounding where the articulation is not round, ..."""
+_GROWN: Final = 2.0
+"""... and how much larger it is where that is wholly round: who rounds little goes on to do so."""
+_ADDED: Final = {_PUCKER: 0.05, _FUNNEL: 0.02}
+"""Rounding of a wholly round articulation where the network shows none."""
+_WIDENED: Final = 1.5
+"""Factor on the difference of two frames' certainties, as log odds."""
+_FROM_BEFORE: Final = 0.35
+"""Share of the frame before in the first frame of a latent frame."""
 
 
 class LipShaper:
-    """Shapes lips; every frame by itself."""
+    """Shapes lips; pure, its memory is the state it is given."""
 
     def __init__(self, strength: float = 1.0) -> None:
         """Prepare.
@@ -59,33 +69,52 @@ class LipShaper:
         """
         self._strength = np.float32(strength)
 
-    def shape(self, rig: FloatArray, articulation: FloatArray | None) -> FloatArray:
-        """Shape the lips of some frames.
+    def initial_state(self) -> dict[str, Array]:
+        """Return the state before the first frame."""
+        return {"shape.last": np.zeros(len(ARTICULATIONS), np.float32)}
+
+    def step(
+        self, rig: FloatArray, articulation: FloatArray | None, state: State
+    ) -> tuple[FloatArray, dict[str, Array]]:
+        """Shape the lips of the next frames.
 
         Args:
-            rig: float32 [F, 58].
+            rig: float32 [F, 58], whole latent frames.
             articulation: float32 [F, C], `rig.ARTICULATIONS`; None where nobody tells.
+            state: from `initial_state` or the previous call.
 
         Returns:
-            float32 [F, 58], a copy.
+            rig: float32 [F, 58], a copy.
+            state: to pass with the next frames.
         """
         rig = rig.copy()
         if articulation is None or not self._strength:
             rig[:, _ROUNDING] = np.minimum(_ENLARGED * rig[:, _ROUNDING], 1)
-            return rig
-        awake = self._strength * (1 - _ramp(articulation[:, _SILENT], *_STILL))
-        shut, teeth = (
-            awake * _ramp(articulation[:, place], *_SURE[place]) for place in (_SHUT, _TEETH)
+            return rig, dict(state)
+        asked = self._asked(articulation)
+        before = np.concatenate(
+            [cast(FloatArray, state["shape.last"])[None], asked[1:-1:LATENT_STRIDE]]
         )
-        self._round(rig, articulation[:, _ROUND] * awake)
-        _press(rig, shut * (1 - teeth))
-        _bite(rig, teeth * (1 - shut))
-        return rig
+        first = asked[::LATENT_STRIDE]
+        first += np.float32(_FROM_BEFORE) * (before - first)
+        self._round(rig, asked[:, _ROUND])
+        _press(rig, asked[:, _SHUT])
+        _bite(rig, asked[:, _TEETH])
+        return rig, {"shape.last": asked[-1].copy()}
+
+    def _asked(self, articulation: FloatArray) -> FloatArray:
+        """Return float32 [F, C]: how much of each shape is wanted."""
+        told = _widened(articulation)
+        awake = self._strength * (1 - _ramp(told[:, _SILENT], *_STILL))
+        asked = told * awake[:, None]
+        shut, teeth = (awake * _ramp(told[:, place], *_SURE[place]) for place in (_SHUT, _TEETH))
+        asked[:, _SHUT], asked[:, _TEETH] = shut * (1 - teeth), teeth * (1 - shut)
+        return asked
 
     def _round(self, rig: FloatArray, rounded: FloatArray) -> None:
-        kept = _ENLARGED + self._strength * (_KEPT - _ENLARGED)
+        factor = _ENLARGED + self._strength * (_KEPT - _ENLARGED) + np.float32(_GROWN) * rounded
         for place, added in _ADDED.items():
-            rig[:, place] = np.minimum(kept * rig[:, place] + np.float32(added) * rounded, 1)
+            rig[:, place] = np.minimum(factor * rig[:, place] + np.float32(added) * rounded, 1)
 
 
 def _press(rig: FloatArray, share: FloatArray) -> None:
@@ -107,6 +136,15 @@ def _bite(rig: FloatArray, share: FloatArray) -> None:
     rig[:, _JAW] += share * (np.clip(rig[:, _JAW], *_JAW_IN_TEETH) - rig[:, _JAW])
     for places, weight in (([_ROLL], 0.7), (_UPPER, 0.35)):
         rig[:, places] += part * np.maximum(np.float32(weight) - rig[:, places], 0)
+
+
+def _widened(told: FloatArray) -> FloatArray:
+    """Return certainties float32 [F, C] that differ more within a latent frame."""
+    odds = np.clip(told, 0.001, 0.999)
+    odds = np.log(odds / (1 - odds)).reshape(-1, LATENT_STRIDE, told.shape[1])
+    middle = odds.mean(1, keepdims=True)
+    odds = middle + np.float32(_WIDENED) * (odds - middle)
+    return (1 / (1 + np.exp(-odds))).reshape(told.shape).astype(np.float32)
 
 
 def _ramp(values: FloatArray, low: float, high: float) -> FloatArray:

@@ -2,8 +2,8 @@
 
 Run as `python -m rest_bridge.training.phones --data DIR --out FILE`: trains, or goes on where the
 checkpoint stands, then tells how well held-out talkers are read (`phone_metrics`). The network is
-SpeechAE's encoder, narrower, with articulations in place of tokens: the same look-ahead, hence no
-latency of its own. Shape letters: B batch, M mel frames, T latent frames, F = 2T video frames, C
+SpeechAE's encoder with articulations in place of tokens: the same look-ahead, hence no latency of
+its own, and where `phones.start` names a checkpoint of the chain, it begins with what that hears. Shape letters: B batch, M mel frames, T latent frames, F = 2T video frames, C
 articulations.
 """
 
@@ -122,8 +122,8 @@ def crop(
 
 
 def phone_config(width: int) -> SpeechConfig:
-    """Return the network's size: `width` channels at 100 Hz, a fourth more at each halving."""
-    widths = [round(width * share / 4) for share in (4, 5, 6, 7)]
+    """Return the network's size: `width` channels at 100 Hz, a third more at each halving."""
+    widths = [round(width * share / 3) for share in (3, 4, 5, 6)]
     return SpeechConfig(
         widths=(widths[0], widths[1], widths[2], widths[3]), token_width=len(ARTICULATIONS)
     )
@@ -150,6 +150,18 @@ class PhoneLearner:
         error = nn.functional.binary_cross_entropy_with_logits(told, wanted, reduction="none")
         each = error.mean((0, 1)) * self._weights
         return dict(zip(ARTICULATIONS, each, strict=True))
+
+
+def listen_like(net: SpeechEncoder, checkpoint: Path) -> None:
+    """Give a network the layers of a trained SpeechAE of its size; the last one stays its own.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, has no SpeechAE, or one of another size.
+    """
+    weights = load_checkpoint(checkpoint)["ema"]
+    heard = {n.removeprefix("encoder."): w for n, w in weights.items() if n.startswith("encoder.")}
+    own = {f"leave.{name}": value for name, value in net.leave.named_parameters()}
+    load_weights(net, {**heard, **own}, checkpoint)
 
 
 def load_net(checkpoint: Path) -> tuple[SpeechEncoder, int]:
@@ -186,7 +198,10 @@ def train(settings: TrainSettings, out: Path) -> bool:
     torch.manual_seed(settings.seed)
     known = labelled(load_training_sessions(data), data)
     source = batch_source(known, own, settings.seed)
-    loop = Loop(PhoneLearner(own), source, own, out, seed=settings.seed)
+    learner = PhoneLearner(own)
+    if own.start and not out.exists():
+        listen_like(learner.net, Path(own.start))
+    loop = Loop(learner, source, own, out, seed=settings.seed)
     log.info("phones: %d sessions, from step %d", len(known), loop.step)
     return loop.run()
 
@@ -218,12 +233,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own = dataclasses.replace(settings.phones, **changed)
         settings = dataclasses.replace(settings, phones=own)
         out = options.out or Path(settings.out) / "phones.pt"
-        finished = options.judge or train(settings, out)
+        if not options.judge and not train(settings, out):
+            return _INTERRUPTED
         print(evaluate(out, Path(settings.data)))
     except (RestBridgeError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    return 0 if finished else _INTERRUPTED
+    return 0
 
 
 if __name__ == "__main__":

@@ -247,6 +247,20 @@ def test_the_property_lists_find_daemons_and_faces(obs: Obs) -> None:
         assert values("address") == ["127.0.0.1:5570", "127.0.0.1:5670"]
 
 
+def test_the_canvas_may_change_while_the_face_is_shown(obs: Obs) -> None:
+    """OBS frees and makes all of its video anew; a thread that looked at it then would crash."""
+    before = obs.ask("GetVideoSettings")
+    with FaceDaemon(lambda _: RED):
+        obs.add_source()
+        until(lambda: shows(obs, RED))
+        for rate in (30, 10, 60, 20, 25):
+            obs.ask("SetVideoSettings", fpsNumerator=rate, fpsDenominator=1)
+            obs.ask("SetVideoSettings", baseWidth=640 + 2 * rate, baseHeight=360)
+        obs.ask("SetVideoSettings", **before)
+        until(lambda: shows(obs, RED))
+    assert len(obs.own_lines()) == 1  # it was connected all the time
+
+
 def test_hotkeys_and_the_face_list_steer_the_daemon(obs: Obs) -> None:
     with FaceDaemon(lambda _: RED) as daemon:
         obs.add_source()

@@ -26,6 +26,8 @@ _SURELY_OPEN: Final = 0.14
 """Between the two the picture decides: teeth or darkness show, or only a line."""
 _INSIDE: Final = 0.35
 """How unlike the lips (0 as they are, 1 half as bright or colourless) the mouth's inside is."""
+_INTERRUPTION: Final = 3
+"""Rows of 41 that may look like lips between two parts of a mouth's inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +167,7 @@ def _tightened(
         limit = max(0.5 * float(inside[peak, column]), _INSIDE)
         if inside[peak, column] < limit:
             continue
-        start, stop = peak, peak
-        while start > 0 and inside[start - 1, column] >= limit:
-            start -= 1
-        while stop < rows - 1 and inside[stop + 1, column] >= limit:
-            stop += 1
+        start, stop = _stretch(inside[:, column] >= limit, peak)
         edges.append((column, float(heights[start, column]), float(heights[stop, column])))
     if len(edges) < 12:
         return upper, lower
@@ -183,6 +181,21 @@ def _tightened(
     half = np.minimum(half, 1.1 * float(np.median(half[10:-10])) * (1 - s**2))
     new_upper, new_lower = (middle - half).astype(np.float32), (middle + half).astype(np.float32)
     return np.maximum(new_upper, upper - reach), np.minimum(new_lower, lower + reach)
+
+
+def _stretch(inside: Array, peak: int) -> tuple[int, int]:
+    """Return the first and last row around a peak that belong to it, over narrow interruptions.
+
+    Between teeth and the dark below them lies what is neither.
+    """
+    ends: list[int] = []
+    for step in (-1, 1):
+        row = last = peak
+        while 0 <= row < len(inside) and abs(row - last) <= 1 + _INTERRUPTION:
+            last = row if inside[row] else last
+            row += step
+        ends.append(last)
+    return ends[0], ends[1]
 
 
 def _darkest_path(picture: ByteArray, axes: Axes, guess: Array, reach: float) -> Array:

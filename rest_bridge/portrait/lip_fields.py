@@ -31,7 +31,7 @@ _GATHERS: Final = {"mouthFunnel": 0.22, "mouthPucker": 0.12}
 """How much further the corners come in: what touches beyond a round opening looks like wings."""
 _GATHERED_FROM: Final = 0.5
 """Share of the lips from which on they gather."""
-_SEAL_SHARE: Final = 0.35
+SEAL_SHARE: Final = 0.35
 """Share of an open mouth's gap that the upper lip closes."""
 
 
@@ -85,8 +85,8 @@ def seals(lips: LipCurves, places: Array, eye_distance: float) -> tuple[Array, A
     under = np.maximum(local[..., 1] - np.interp(local[..., 0], lips.places, lips.lower), 0)
     unit = lips.axes.along / np.linalg.norm(lips.axes.along)
     normal = np.array([-unit[1], unit[0]], np.float32)
-    upper = _SEAL_SHARE * gap * np.exp(-((over / (0.3 * eye_distance)) ** 2))
-    lower = -(1 - _SEAL_SHARE) * gap * np.exp(-((under / (0.6 * eye_distance)) ** 2))
+    upper = SEAL_SHARE * gap * np.exp(-((over / (0.3 * eye_distance)) ** 2))
+    lower = -(1 - SEAL_SHARE) * gap * np.exp(-((under / (0.6 * eye_distance)) ** 2))
     return (
         (upper[..., None] * normal).astype(np.float32),
         (lower[..., None] * normal).astype(np.float32),

@@ -15,6 +15,7 @@ import numpy as np
 from rest_bridge.avatar import Style
 from rest_bridge.portrait.contours import LipCurves, box_points, sample_picture
 from rest_bridge.portrait.light import Light
+from rest_bridge.portrait.lip_fields import SEAL_SHARE
 from rest_bridge.portrait.raster import fill_outside
 from rest_bridge.types import Array, ByteArray
 
@@ -66,6 +67,8 @@ def paint_mouth(
     pixel = 1 / (canvas_px * eye_distance)
     middle = len(lips.upper) // 2
     upper_edge, lower_edge = (float(c[middle]) / eye_distance for c in (lips.upper, lips.lower))
+    # An open mouth's upper lip comes down when it closes; its teeth stay behind it.
+    upper_edge += SEAL_SHARE * lips.gap / eye_distance
     scale = float(np.linalg.norm(lips.axes.along)) / eye_distance / 0.4
     if style == "drawn":
         teeth = _flat_teeth(x, y - upper_edge, pixel, scale)
@@ -211,7 +214,8 @@ def _own_teeth(
     s, t = local[..., 0], local[..., 1]
     upper = np.interp(s, lips.places, lips.upper)
     lower = np.interp(s, lips.places, lips.lower)
-    inside = (t > upper - pixel) & (t < lower + pixel) & (np.abs(s) < 1)
+    # Of the lower lip not even its edge: it would hang below the teeth of an open mouth.
+    inside = (t > upper - pixel) & (t < lower - 2 * pixel) & (np.abs(s) < 1)
     core = (t > upper + 2 * pixel) & (t < lower - 2 * pixel) & (np.abs(s) < 0.95)
     filled = fill_outside(own[..., :3], core)
     share = np.clip((lower - t) / pixel + 1.0, 0, 1)[..., None]

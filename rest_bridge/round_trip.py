@@ -146,7 +146,7 @@ def _compare(
 ) -> RoundTrip:
     ways_ms, levels = [], []
     for begin, level in find_chirps(samples):
-        block = begin // 480
+        block = min(begin // 480, len(ends_ns) - 1)
         at_ns = int(ends_ns[block]) - ((block + 1) * 480 - begin) * 1_000_000_000 // VOICE_RATE_HZ
         earlier = [taken_ns for taken_ns, _ in handed if taken_ns <= at_ns]
         if earlier and at_ns - earlier[-1] < _LONGEST_S * 1e9:

@@ -6,10 +6,10 @@ The recording is demuxed, ZeroMQ subscribed, the output device's monitor recorde
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -17,7 +17,12 @@ from rest_bridge.errors import SourceTimeout
 from rest_bridge.flash import find_clicks, is_flash, rising
 from rest_bridge.graph import Outlet
 from rest_bridge.sync_rows import Taken
-from rest_bridge.types import VOICE_RATE_HZ, Frame, FrameFormat
+from rest_bridge.types import VOICE_RATE_HZ, FloatArray, Frame, FrameFormat
+
+IntArray = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+_NEAR_BLOCKS: Final = 100
+"""On each side of a block, a second: one of them came in time."""
 
 
 class TurnSink:
@@ -235,8 +240,34 @@ class VoiceListener:
         ]
 
 
+def punctual(blocks: Sequence[tuple[FloatArray, int]]) -> tuple[FloatArray, IntArray]:
+    """Return what a device delivered, with times that do not depend on when we looked.
+
+    Args:
+        blocks: float32 [S] each, with the time at which it came, in ns; at 48 kHz.
+
+    Returns:
+        samples: float32 [S].
+        ends_ns: int64 [S // 480], when the last sample of each 480 was captured.
+    """
+    ends = np.cumsum([len(samples) for samples, _ in blocks])
+    came_s = np.array([at_ns for _, at_ns in blocks], np.int64) / 1e9
+    late_s = came_s - ends / VOICE_RATE_HZ
+    least_s = np.array(
+        [late_s[max(0, k - _NEAR_BLOCKS) : k + _NEAR_BLOCKS + 1].min() for k in range(len(blocks))]
+    )
+    wanted = np.arange(480, ends[-1] + 1, 480)
+    at_s = wanted / VOICE_RATE_HZ + np.interp(wanted, ends, least_s)
+    return np.concatenate([samples for samples, _ in blocks]), np.round(at_s * 1e9).astype(np.int64)
+
+
 class Ear:
-    """Records a source of sound in a thread, with the time of each sample.
+    """Records a source of sound, with the time of each sample.
+
+    What the face hears is steered: gaps are filled, samples resampled until their clock is known,
+    which is up to 10 ms off in the first minute and more after a stall. So this takes the samples
+    as they come. Each block comes late by what the computer was busy, and never early: its time is
+    that of the most punctual block near it.
 
     Args:
         source: as for `audio.source`.
@@ -248,23 +279,35 @@ class Ear:
     def __init__(self, source: str) -> None:
         from rest_bridge.audio.source import open_source
 
-        self._source = open_source(source, latency_s=0.01)
         self._chunks: list[tuple[Any, int]] = []
+        self._blocks: list[tuple[Any, int]] = []
+        self._as_it_comes = True
+        self._source: Any = open_source(source, latency_s=0.01)
+        if hasattr(self._source, "tap"):
+            self._source.tap = self._take
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def _take(self, samples: FloatArray, captured_ns: int, rate_hz: int) -> None:
+        """Keep a block of the device; another rate than ours is left to the source."""
+        self._as_it_comes &= rate_hz == VOICE_RATE_HZ
+        self._blocks.append((samples, captured_ns))
 
     def _run(self) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(SourceTimeout):
                 chunk = self._source.read(480, 0.2)
-                self._chunks.append((chunk.samples, chunk.captured_ns))
+                if not (self._blocks and self._as_it_comes):
+                    self._chunks.append((chunk.samples, chunk.captured_ns))
 
     def recording(self) -> tuple[Any, Any]:
         """Stop; return float32 [S] and int64 [S / 480], the time of each chunk's last sample."""
         self._stop.set()
         self._thread.join(2.0)
         self._source.close()
+        if self._blocks and self._as_it_comes:
+            return punctual(self._blocks)
         if not self._chunks:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
         return (
@@ -277,7 +320,7 @@ class Ear:
         samples, ends_ns = self.recording()
         found = []
         for click in find_clicks(samples):
-            chunk = click // 480
+            chunk = min(click // 480, len(ends_ns) - 1)
             before_end = (chunk + 1) * 480 - click
             found.append(ends_ns[chunk] / 1e9 - before_end / VOICE_RATE_HZ)
         return found

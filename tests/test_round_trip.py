@@ -10,6 +10,7 @@ from rest_bridge.cli import run
 from rest_bridge.errors import SinkError, SinkUnavailable
 from rest_bridge.round_trip import chirp, find_chirps
 from rest_bridge.sound import cable, pulse
+from rest_bridge.sync_listeners import Ear, punctual
 from rest_bridge.types import VOICE_RATE_HZ
 from tests.support.pulse import PulseAudio
 
@@ -88,3 +89,48 @@ def test_doctor_measures_sound_against_picture(
         "ZeroMQ",
         "output device rb_cable",
     }
+
+
+def test_times_of_a_recording_do_not_depend_on_when_somebody_looked() -> None:
+    rng = np.random.default_rng(0)
+    blocks = []
+    for index in range(600):
+        late_s = float(rng.exponential(0.01)) if index % 7 else 0.0
+        captured_ns = round((5.0 + 0.01 * (index + 1) + 0.003 + late_s) * 1e9)
+        blocks.append((np.full(480, index, np.float32), captured_ns))
+    samples, ends_ns = punctual(blocks)
+    assert len(samples) == 600 * 480
+    np.testing.assert_allclose(ends_ns / 1e9, 5.003 + 0.01 * np.arange(1, 601), atol=2e-4)
+
+
+def test_times_follow_a_device_that_lost_samples_and_blocks_of_any_length() -> None:
+    blocks, at_s = [], 0.0
+    for index in range(1000):
+        size = (441, 960, 128)[index % 3]
+        at_s += size / 48_000 + (0.25 if index == 500 else 0.0)
+        blocks.append((np.zeros(size, np.float32), round(at_s * 1e9)))
+    samples, ends_ns = punctual(blocks)
+    assert len(ends_ns) == len(samples) // 480
+    heard_s = np.arange(480, len(samples) + 1, 480) / 48_000
+    off_s = ends_ns / 1e9 - heard_s
+    assert np.abs(off_s[:300]).max() < 1e-4
+    assert np.abs(off_s[-300:] - 0.25).max() < 1e-4
+
+
+def test_an_ear_takes_samples_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rest_bridge.audio import source as sources
+    from rest_bridge.audio.live_source import LiveSource
+
+    device = LiveSource("an ear")
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: device)
+    ear = Ear("any")
+    device.feed.start(48_000)
+    click = np.zeros(480, np.float32)
+    click[100:340] = 0.5
+    for index in range(8):  # in a burst, the last one in time
+        device.write(
+            click if index == 3 else 0 * click, round((2.0 + 0.01 * index) * 1e9), rate_hz=48_000
+        )
+    samples, ends_ns = ear.recording()
+    assert len(samples) == 8 * 480
+    assert ends_ns[3] == pytest.approx(2.03e9, abs=1e3)

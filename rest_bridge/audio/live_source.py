@@ -1,5 +1,6 @@
 """What sound devices have in common as sources: an endless feed, a name, a state of health."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from rest_bridge.audio.closing import ClosingSource
@@ -26,6 +27,9 @@ class LiveSource(ClosingSource):
         self._title = title or name
         self.feed = LiveFeed(self._title)
         self._zeros = ZeroWatch() if never_silent else None
+        self.tap: Callable[[FloatArray, int, int], None] | None = None
+        """Hears samples as the device delivers them, with the time of the last one and the rate:
+        for measurements, which want to know what was there, not what was made of it."""
 
     def write(
         self, samples: FloatArray, captured_ns: int, *, rate_hz: int, lost: bool = False
@@ -38,6 +42,8 @@ class LiveSource(ClosingSource):
             rate_hz: of the samples.
             lost: the device reported an overflow before these.
         """
+        if self.tap is not None:
+            self.tap(samples, captured_ns, rate_hz)
         if self._zeros is not None:
             self._zeros.note(samples, rate_hz)
         self.feed.write(samples, captured_ns, lost=lost)

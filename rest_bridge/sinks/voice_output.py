@@ -9,6 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from rest_bridge.sound.devices import (
 )
 from rest_bridge.sound.feedback import feedback_reason
 from rest_bridge.sound.health import DeviceHealth
-from rest_bridge.sound.stream import DeviceStream
+from rest_bridge.sound.stream import DEFAULT_NAME, DeviceStream
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray, Frame, FrameFormat, VoiceChunk
 
 DELAY_S: Final = 0.015
@@ -69,7 +70,7 @@ class VoiceOutput:
         playout: Playout | None = None,
     ) -> None:
         self.name = "voice output"
-        self._wanted = "" if device.strip().lower() == "default" else device
+        self._wanted = "" if device.strip().lower() == DEFAULT_NAME else device
         self._factor = np.float32(10 ** (gain_db / 20))
         self._heard = heard
         self._latency_s = latency_s
@@ -192,6 +193,8 @@ class VoiceOutput:
             return choose(list_outputs(), made.output, SinkUnavailable)
         if self._wanted:
             return choose(list_outputs(), self._wanted, SinkUnavailable)
+        if (pulse := self._default_of_pulse()) is not None:
+            return pulse
         devices = list_portaudio("output")
         if not devices.devices:
             reason = f" ({devices.reason})" if devices.reason else ""
@@ -200,13 +203,22 @@ class VoiceOutput:
             )
         return next((d for d in devices.devices if d.is_default), devices.devices[0])
 
+    def _default_of_pulse(self) -> SoundDevice | None:
+        """Return the sound server's default, whichever that is from now on; None without one."""
+        if pulse_player.load() is None:
+            return None
+        for device in list_outputs().devices:
+            if device.host == PULSE and device.is_default:
+                return replace(device, name=DEFAULT_NAME)
+        return None
+
     def _make(self, device: SoundDevice, num_channels: int, rate_hz: int) -> Any:
         index = device.index
         self._playout.restart(rate_hz)
         if device.host == PULSE and (library := pulse_player.load()) is not None:
             return pulse_player.PulsePlayer(
                 library,
-                device.name,
+                "" if device.name == DEFAULT_NAME else device.name,
                 rate_hz=rate_hz,
                 channels=num_channels,
                 blocksize=round(rate_hz * _BLOCK_S),

@@ -62,7 +62,7 @@ class PulsePlayer:
 
     Args:
         library: from `load`.
-        device: name of the sink.
+        device: name of the sink; empty for the server's default, whichever that is.
         rate_hz: of the samples; the server converts.
         channels: how many.
         blocksize: samples asked for at a time.
@@ -109,8 +109,8 @@ class PulsePlayer:
         attributes = _Attributes(_DEFAULT, target, _DEFAULT, size, _DEFAULT)
         code = ctypes.c_int(0)
         stream = self._library.pa_simple_new(
-            None, b"rest_bridge", _PLAYBACK, self._device.encode(), b"voice", ctypes.byref(spec),
-            None, ctypes.byref(attributes), ctypes.byref(code),
+            None, b"rest_bridge", _PLAYBACK, self._device.encode() or None, b"voice",
+            ctypes.byref(spec), None, ctypes.byref(attributes), ctypes.byref(code),
         )  # fmt: skip
         if not stream:
             raise self._error(f"the sound server refuses (error {code.value})")

@@ -15,6 +15,8 @@ from rest_bridge.sound.keeper import DeviceKeeper
 from rest_bridge.sound.pulse import PulseServer
 from rest_bridge.sound.pulse_watch import PulseWatch
 
+DEFAULT_NAME: Final = "default"
+"""A device of this name is whatever the system uses: where it goes, the server takes another."""
 STALLED_NS: Final = 2_000_000_000
 """A device that has not called back for so long is gone, whatever PortAudio says."""
 
@@ -127,7 +129,8 @@ class DeviceStream:
 
     def _follow(self, server: PulseServer) -> None:
         """Give a stream up whose device has gone, before the server moves it to another one."""
-        there = any(device.name == self.name for device in (*server.sinks, *server.sources))
+        names = {device.name for device in (*server.sinks, *server.sources)}
+        there = self.name in names or (self.name == DEFAULT_NAME and names)
         if not there:
             portaudio.close_stream(self._stream)
 

@@ -62,6 +62,24 @@ class Network(nn.Module):
         hidden, _ = self.gru(high.transpose(1, 2))
         return self.out(hidden)[..., 0]
 
+    def take(self, path: Path) -> None:
+        """Take the weights of an earlier run."""
+        with np.load(path, allow_pickle=False) as archive:
+            given = {name: torch.from_numpy(archive[name].astype(np.float32)) for name in archive}
+        with torch.no_grad():
+            for name, layer in (("first", self.first), ("second", self.second)):
+                shape = layer.weight.shape
+                weight = given[f"{name}.weight"].reshape(shape[0], CONTEXT, shape[1])
+                layer.weight.copy_(weight.permute(0, 2, 1))
+                assert layer.bias is not None, "made with one"
+                layer.bias.copy_(given[f"{name}.bias"])
+            self.gru.weight_ih_l0.copy_(given["gru.input"])
+            self.gru.bias_ih_l0.copy_(given["gru.input_bias"])
+            self.gru.weight_hh_l0.copy_(given["gru.hidden"])
+            self.gru.bias_hh_l0.copy_(given["gru.hidden_bias"])
+            self.out.weight[0].copy_(given["out.weight"])
+            self.out.bias.copy_(given["out.bias"])
+
     def weights(self) -> dict[str, npt.NDArray[np.float16]]:
         """Return the arrays of `features.voicing`."""
         gru = self.gru
@@ -246,12 +264,19 @@ def clips(
 
 
 def train(
-    voices: Sequence[Clip], others: Sequence[Clip], *, minutes: float, seed: int = 0
+    voices: Sequence[Clip],
+    others: Sequence[Clip],
+    *,
+    minutes: float,
+    seed: int = 0,
+    start: Path | None = None,
 ) -> Network:
-    """Train for so many minutes of processor time; prints how it goes."""
+    """Train for so many minutes of processor time, from weights if given; prints how it goes."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = Network()
+    if start is not None:
+        network.take(start)
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-3)
     begun_s, step, mean = time.process_time(), 0, 0.0
     while (share := (time.process_time() - begun_s) / (60 * minutes)) < 1:
@@ -281,12 +306,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--songs", type=int, default=260)
     parser.add_argument("--noises", type=int, default=160)
+    parser.add_argument("--start", type=Path, help="weights of an earlier run")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
     voices, others = clips(given.assets, given.seed, num_songs=given.songs, num_noises=given.noises)
     print(f"{len(voices)} voices, {len(others)} other sounds", flush=True)
-    network = train(voices, others, minutes=given.minutes, seed=given.seed)
+    network = train(voices, others, minutes=given.minutes, seed=given.seed, start=given.start)
     np.savez(given.out, **network.weights())
     return 0
 

@@ -129,5 +129,6 @@ def test_without_any_output_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     from rest_bridge.sound.devices import DeviceList
 
     monkeypatch.setattr(voice_output, "list_portaudio", lambda _: DeviceList((), "none is there"))
+    monkeypatch.setattr(voice_output, "list_outputs", lambda: DeviceList((), "none is there"))
     with pytest.raises(SinkUnavailable, match=r"No sound output was found \(none is there\)"):
         VoiceOutput().open(FORMAT)

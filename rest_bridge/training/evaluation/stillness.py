@@ -4,8 +4,8 @@
 
 The whole runtime but the pictures, with `audio.nearest_db` and `audio.voices_only` off and on:
 talkers, music and typing that nothing was tuned on, at the levels of a headset microphone. Spread
-is how far the jaw goes, 95th percentile less 5th, 1 is wide open. An onset is cut where the mouth opens within 0.2 s after
-half a second of quiet, and is held to less than half of that.
+is how far the jaw goes, 95th percentile less 5th, 1 is wide open. An onset is cut where the mouth
+opens within 0.2 s after half a second of quiet, and is held to less than half of that.
 Shape letters: S samples at 48 kHz; F frames.
 """
 

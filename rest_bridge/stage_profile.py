@@ -116,7 +116,7 @@ def profile(
     pipeline = loader.pipeline(Metrics(), "live")
     rehearse(pipeline)
     peaks = measure_peaks()
-    outlets = _Outlets(config.output.size, config.output.fps)
+    outlets = Outlets(config.output.size, config.output.fps)
     num_samples = 0
     try:
         with FileSource(voice, paced=False, loop=True) as source, recording() as recorder:
@@ -222,10 +222,16 @@ def _decoder_work(package: ModelPackage, sizes: Mapping[str, int]) -> tuple[floa
     return float(operations), float(stored)
 
 
-class _Outlets:
-    """What happens to a frame behind the pacer."""
+class Outlets:
+    """What happens to a frame behind the pacer: one subscriber, a camera, a browser's picture."""
 
     def __init__(self, size_px: int, fps: int) -> None:
+        """Open a publisher on free ports of this computer.
+
+        Args:
+            size_px: of the frames.
+            fps: of the stream.
+        """
         import zmq
 
         from rest_bridge.sinks.convert import FrameFitter
@@ -245,14 +251,27 @@ class _Outlets:
         self._fitter = FrameFitter(1280, 720, background="#202428")
 
     def send(self, frame: Frame) -> None:
+        """Do all of it, each in its span."""
         import cv2
 
         with span("publish"):
             self._publisher.send(frame)
         with span("convert"):
-            self._fitter.rgb(frame.rgba)
+            self.convert(frame)
         with span("jpeg"):
             cv2.imencode(".jpg", cv2.cvtColor(frame.rgba, cv2.COLOR_RGBA2BGR))
+        self._take()
+
+    def publish(self, frame: Frame) -> None:
+        """Publish a frame, and let the subscriber take it."""
+        self._publisher.send(frame)
+        self._take()
+
+    def convert(self, frame: Frame) -> None:
+        """Turn a frame into what a camera of 1280 x 720 shows."""
+        self._fitter.rgb(frame.rgba)
+
+    def _take(self) -> None:
         while True:
             try:
                 self._reader.recv(self._no_wait)
@@ -260,6 +279,7 @@ class _Outlets:
                 break
 
     def close(self) -> None:
+        """Close the sockets."""
         self._reader.close(0)
         self._publisher.close()
         self._context.term()

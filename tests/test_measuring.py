@@ -2,13 +2,15 @@
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from rest_bridge import machine, stage_profile
+from rest_bridge import bench_rates, machine, stage_profile
 from rest_bridge.bench_compare import compare, read_report, table
+from rest_bridge.config import Config
 from rest_bridge.errors import ConfigError
 from rest_bridge.machine import Peaks
 from rest_bridge.stage_profile import Profile
@@ -111,3 +113,29 @@ def test_what_is_no_report_is_one_sentence(tmp_path: Path, content: str) -> None
         read_report(path)
     path.write_text(json.dumps(_report(1, 1)))
     assert read_report(path)["fps"] == 25
+
+
+def test_a_rates_cost_is_the_median_of_rounds_in_which_both_took_turns() -> None:
+    # The machine was busier in the second round: both rates took twice as long.
+    costs = {25: [(0.4, 0.01, 0.1), (0.8, 0.01, 0.1), (0.4, 0.01, 0.1)],
+             60: [(0.5, 0.03, 0.2), (1.0, 0.03, 0.2), (0.6, 0.03, 0.2)]}  # fmt: skip
+    base, other = bench_rates.summarise(costs)
+    assert (base.ratio, base.low, base.high) == (1.0, 1.0, 1.0)
+    assert other.ratio == pytest.approx(1.25)
+    assert (other.low, other.high) == (1.25, 1.5)
+    assert other.publish == pytest.approx(0.03)
+    assert bench_rates.card([base, other]).row_count == 2
+
+
+def test_rates_are_measured_in_turns_on_this_machine(write_wav: Callable[..., Path]) -> None:
+    voice = write_wav(seconds=3.0)
+    config = Config(output={"size": 64})  # pyright: ignore[reportArgumentType]
+    found = bench_rates.measure(config, voice, seconds=2, rates=(25, 50))
+    assert [one.fps for one in found] == [25, 50]
+    assert all(one.cores > 0 and one.publish > 0 and one.camera > 0 for one in found)
+
+
+@pytest.mark.parametrize("text", ["25", "fast", "25,", ""])
+def test_a_list_of_rates_that_is_none_is_one_sentence(text: str) -> None:
+    with pytest.raises(ConfigError, match="25,60"):
+        bench_rates.parse_rates(text)

@@ -163,6 +163,10 @@ def bench(
         int | None,
         typer.Option("--faces", help="Measure instead 1, 2, 4 ... so many faces at once.", min=1),
     ] = None,
+    rates: Annotated[
+        str | None,
+        typer.Option("--rates", help="Measure instead what frame rates cost, like 25,60."),
+    ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     json: JsonOption = False,
@@ -194,6 +198,9 @@ def bench(
         return
     if faces is not None:
         _bench_faces(chosen, faces, seconds, json=json)
+        return
+    if rates is not None:
+        _bench_rates(chosen, rates, seconds, json=json)
         return
     earlier = None if compare is None else read_report(compare)
     with progress("measuring", quiet=json) as report:
@@ -239,6 +246,21 @@ def _bench_faces(config: Config, most: int, seconds: float, *, json: bool) -> No
         print_json([asdict(one) for one in found])
     else:
         Console(highlight=False).print(bench_faces.card(found))
+
+
+def _bench_rates(config: Config, rates: str, seconds: float, *, json: bool) -> None:
+    from rest_bridge import bench_rates
+    from rest_bridge.gallery import built_in_voice
+
+    wanted = bench_rates.parse_rates(rates)
+    with progress("measuring", quiet=json) as report:
+        found = bench_rates.measure(
+            config, built_in_voice(), seconds=seconds, rates=wanted, progress=report
+        )
+    if json:
+        print_json([asdict(one) for one in found])
+    else:
+        Console(highlight=False).print(bench_rates.card(found))
 
 
 def _bench_beside(config: Config, num_processes: int, *, json: bool) -> None:

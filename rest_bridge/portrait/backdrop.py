@@ -24,6 +24,8 @@ _SOFT_CELLS: Final = 384
 """Resolution of the guided filter."""
 _BAND: Final = 0.12
 """Hair within this distance of the outline may be half transparent."""
+_BUSY_BAND: Final = 0.045
+"""The same before a busy background, whose own dark pieces would count as hair."""
 _FILTER_REACH: Final = 0.1
 _FILTER_EPS: Final = (6.0 / 255) ** 2
 _RIM: Final = 0.04
@@ -136,7 +138,11 @@ def _soft_edge(picture: ByteArray, person: Array, eye_distance: float) -> Array:
     matte = np.clip((matte - 0.12) / 0.76, 0, 1).astype(np.float32)
     signed = cv2.resize(_signed_distance(person) / len(person) / eye_distance, size)
     hard = np.clip(signed * eye_distance * canvas_px + 0.5, 0, 1)
-    trust = np.clip((_BAND - np.abs(signed)) / (0.4 * _BAND), 0, 1)
+    outside = cv2.resize((signed < -_BAND).astype(np.uint8), size) > 0
+    busy = _texture(picture[..., :3].astype(np.float32), outside, eye_distance)
+    narrower = np.float32(busy * (_BUSY_BAND - _BAND))
+    band = np.float32(_BAND) + narrower * (signed < 0)
+    trust = np.clip((band - np.abs(signed)) / (0.4 * band), 0, 1)
     return matte * trust + hard.astype(np.float32) * (1 - trust)
 
 

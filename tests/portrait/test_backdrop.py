@@ -8,6 +8,7 @@ from rest_bridge.portrait import backdrop
 from rest_bridge.portrait.backdrop import cut_out, no_backdrop
 from rest_bridge.portrait.fit import fit_head
 from rest_bridge.rig import RIG_INDEX
+from rest_bridge.types import Array, ByteArray
 from tests.support.portraits import built_in_avatar
 
 SIZE = 256
@@ -105,3 +106,36 @@ def test_a_background_that_is_hardly_there_is_painted_at_once() -> None:
     assert np.isfinite(filled).all()
     assert filled.min() >= 0
     assert filled.max() <= 255.5
+
+
+def _dark_head(busy: bool) -> tuple[ByteArray, Array]:
+    """Draw a dark disc with a lock of hair, before a wall or a lattice as dark as the hair."""
+    size = 300
+    x, y = np.meshgrid(*[(np.arange(size) + 0.5) / size] * 2)
+    picture = np.full((size, size, 4), 255, np.uint8)
+    picture[..., :3] = 210, 130, 150
+    if busy:
+        lattice = ((x * 14).astype(int) + (y * 14).astype(int)) % 2 == 0
+        picture[lattice, :3] = 40, 30, 35
+    radius = np.hypot(x - 0.5, y - 0.5)
+    lock = (np.abs(y - 0.5) < 0.012) & (x > 0.5) & (radius < 0.27)
+    picture[(radius < 0.25) | (lock & (not busy)), :3] = 35, 28, 32
+    cells = (np.arange(176) + 0.5) / 176
+    person = np.hypot(*(n - 0.5 for n in np.meshgrid(cells, cells))) < 0.25
+    return picture, person
+
+
+def test_dark_pieces_of_a_busy_background_are_no_hair() -> None:
+    unit = 0.22
+    picture, person = _dark_head(busy=True)
+    matte = backdrop._soft_edge(picture, person, unit)
+    away = np.hypot(*(n - 149.5 for n in np.mgrid[:300, :300])) / 300 - 0.25
+    assert matte[(away > 0.05 * unit) & (away < 0.12 * unit)].mean() < 0.02
+    assert matte[away < -0.05 * unit].mean() > 0.98
+
+
+def test_a_lock_of_hair_before_a_wall_stays_with_the_head() -> None:
+    picture, person = _dark_head(busy=False)
+    matte = backdrop._soft_edge(picture, person, 0.22)
+    tip = slice(149, 151), slice(int(0.758 * 300), int(0.766 * 300))
+    assert matte[tip].min() > 0.35

@@ -82,13 +82,17 @@ class LipGuard:
             share: how far its lips may move, 0 still .. 1 free.
             quiet: whether nothing at all is heard.
         """
+        levels = np.array(self._levels, np.float32)
         share, quiet, self._states["near"] = self._nearness.step(
-            np.array(self._levels, np.float32), opening, self._states["near"]
+            levels, opening, self._states["near"]
         )
         del self._levels[:BLOCKS_PER_FRAME]
         if self._finder is not None:
             voice, self._states["hold"] = self._hold.step(
-                np.array(self._logits, np.float32), quiet, self._states["hold"]
+                np.array(self._logits, np.float32),
+                float(levels[:BLOCKS_PER_FRAME].max()),
+                quiet,
+                self._states["hold"],
             )
             del self._logits[: BLOCKS_PER_FRAME // 2]
             share = min(share, voice)

@@ -11,16 +11,26 @@ import numpy as np
 
 from rest_bridge.types import Array, FloatArray, State
 
-FREE_LOGIT: Final = 0.0
-"""Mean over 40 ms above which there is a voice."""
+FREE_LOGIT: Final = 2.0
+"""Mean over 40 ms above which there is a voice, while the lips are held."""
+KEEP_LOGIT: Final = 0.0
+"""The same while they are free."""
 _MEAN_OF: Final = 2
-HOLD: Final = 15
-"""Frames for which the lips stay free after a voice: longer than what is unclear inside words."""
+HOLD: Final = 12
+"""Loud frames without a voice after which the lips are held: more than is unclear inside words."""
 BENEFIT: Final = 6
 """Frames for which a new sound moves lips whatever it is."""
+SOFT_DB: Final = 18.0
+"""So much below the loudest of the last seconds nothing is held here: breath and room between
+words, and what is softer than the nearest talker is `nearness`'s."""
+LOUDER_DB: Final = 6.0
+"""So much above the loudest of the last seconds begins something new."""
+_FORGET_DB: Final = 0.03
+"""A frame, 0.75 dB a second."""
 _NEW_SOUND: Final = 38
 """Frames of quiet after which the next sound is a new one."""
 _FALL: Final = 0.25
+_SILENT_DB: Final = -120.0
 
 
 class VoiceHold:
@@ -28,14 +38,17 @@ class VoiceHold:
 
     def initial_state(self) -> dict[str, Array]:
         """Return the state before the first frame: what begins has the benefit of the doubt."""
-        return {"hold.numbers": np.array([BENEFIT, 0.0, 1.0])}
+        return {"hold.numbers": np.array([BENEFIT, 0.0, 1.0, _SILENT_DB])}
 
-    def step(self, logits: FloatArray, quiet: bool, state: State) -> tuple[float, dict[str, Array]]:
+    def step(
+        self, logits: FloatArray, level_db: float, quiet: bool, state: State
+    ) -> tuple[float, dict[str, Array]]:
         """Judge one frame.
 
         Args:
             logits: float32 [F], of its two steps and of those that follow it, as many as were
                 heard.
+            level_db: of the frame, dB of full scale.
             quiet: whether nothing at all is heard in it.
             state: from `initial_state` or the previous call.
 
@@ -43,17 +56,20 @@ class VoiceHold:
             share: 0 still .. 1 free.
             state: to pass with the next frame.
         """
-        free, silent, share = (float(number) for number in state["hold.numbers"])
+        free, silent, share, top_db = (float(number) for number in state["hold.numbers"])
         silent = silent + 1 if quiet else 0
-        if likeliest(logits) > FREE_LOGIT:
+        begins = silent >= _NEW_SOUND or level_db > top_db + LOUDER_DB
+        top_db = max(level_db, top_db - _FORGET_DB)
+        soft = quiet or level_db < top_db - SOFT_DB
+        if likeliest(logits) > (KEEP_LOGIT if free > 0 else FREE_LOGIT):
             free = HOLD
-        elif silent >= _NEW_SOUND:
+        elif begins:
             free = max(free, BENEFIT)
-        elif not quiet:
+        elif not soft:
             free = max(0.0, free - 1)
-        # A pause between words belongs to who spoke: in quiet nothing changes.
-        share = 1.0 if free > 0 else share if quiet else max(0.0, share - _FALL)
-        return share, {"hold.numbers": np.array([free, silent, share])}
+        # A pause between words belongs to who spoke: in it nothing changes.
+        share = 1.0 if free > 0 else share if soft else max(0.0, share - _FALL)
+        return share, {"hold.numbers": np.array([free, silent, share, top_db])}
 
 
 def likeliest(logits: FloatArray) -> float:

@@ -9,14 +9,15 @@ VOICE, OTHER = 8.0, -8.0
 
 
 def judge(*parts: tuple[str, int]) -> np.ndarray:
-    """Return the share of each frame; parts are "voice", "other" or "quiet", and frames."""
+    """Return the share of each frame; parts are "voice", "other", "soft" or "quiet"."""
     hold = VoiceHold()
     state, shares = hold.initial_state(), []
+    levels_db = {"voice": -20.0, "other": -20.0, "soft": -45.0, "quiet": -75.0}
     kinds = [kind for kind, frames in parts for _ in range(frames)]
     for place, kind in enumerate(kinds):
         ahead = [*kinds[place : place + 2], kinds[-1]][:2]
         logits = np.repeat([VOICE if one == "voice" else OTHER for one in ahead], 2)
-        share, state = hold.step(logits.astype(np.float32), kind == "quiet", state)
+        share, state = hold.step(logits.astype(np.float32), levels_db[kind], kind == "quiet", state)
         shares.append(share)
     return np.array(shares)
 
@@ -38,6 +39,24 @@ def test_a_voice_frees_the_lips_before_it_is_heard_and_for_a_while_after_it() ->
 def test_what_is_unclear_inside_words_is_free(unclear: int) -> None:
     shares = judge(("quiet", 50), ("voice", 5), ("other", unclear), ("voice", 5))
     assert shares.min() == 1.0
+
+
+@pytest.mark.parametrize("breath", [10, 100])
+def test_breath_and_room_between_words_change_nothing(breath: int) -> None:
+    assert judge(("voice", 20), ("soft", breath), ("voice", 5)).min() == 1.0
+    shares = judge(("other", 40), ("soft", breath), ("other", 5))
+    assert shares[20:].max() == 0.0
+
+
+def test_what_is_louder_than_all_before_has_the_benefit_of_the_doubt() -> None:
+    hold = VoiceHold()
+    state, shares = hold.initial_state(), []
+    for level_db in (*[-60.0] * 40, *[-30.0] * 20):
+        share, state = hold.step(np.full(4, OTHER, np.float32), level_db, False, state)
+        shares.append(share)
+    assert shares[39] == 0.0
+    assert min(shares[40 : 40 + BENEFIT - 1]) == 1.0
+    assert shares[-1] == 0.0
 
 
 @pytest.mark.parametrize("pause", [5, 30, 200])

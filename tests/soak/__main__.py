@@ -1,7 +1,9 @@
-"""`python -m tests.soak hours [N]`, `... live [--minutes M]`, `... clicks [--mic 1] [--out -1]`."""
+"""`python -m tests.soak hours [N]`, `... live [--minutes M]`, `... clicks [--mic 1] [--out -1]`,
+`... latency [--picture X.svg]`."""
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def main() -> int:
@@ -19,7 +21,15 @@ def main() -> int:
     clicks.add_argument("--mic", type=int, default=0, choices=(-1, 0, 1), help="200 ppm slow, fast")
     clicks.add_argument("--out", type=int, default=0, choices=(-1, 0, 1), help="the output's")
     clicks.add_argument("--no-browser", action="store_true")
+    latency = kinds.add_parser("latency", help="rest-bridge bench with a virtual microphone")
+    latency.add_argument("--seconds", type=float, default=20.0)
+    latency.add_argument("--picture", type=Path)
+    latency.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.kind == "latency":
+        from tests.soak import latency as soak_latency
+
+        return soak_latency.main(given.seconds, given.picture, json=given.json)
     if given.kind == "clicks":
         from tests.soak import clicks as soak_clicks
 

@@ -7,22 +7,26 @@ Random weights: speed does not depend on them. Frames are counted as REST counts
     batched      both branches in one pass, text, sink, times and places kept
     graph        the same as one CUDA graph a chunk (on a GPU)
     8 steps, 4 steps without guidance    what distillation would leave
+    compiled     the graph of blocks that torch.compile has fused; last, since compiling takes long
 
 `--preset toy` runs the same code in seconds on a CPU. Each part stops when its share of `--seconds`
-is over, and says how many chunks it had.
+is over, and says how many chunks it had. A part that fails says why in its line, and where only the
+graph or the compiler fails, the part is measured without it: no failure ends the run.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from rest_bridge.errors import ConfigError, RestBridgeError
 from rest_bridge.paper.dit import DitSizes, LtxDit
 from rest_bridge.paper.seam import Seam, measure
 from rest_bridge.paper.stream import ChunkDecoder, ChunkStream, Recipe, captured, latents_of
@@ -34,6 +38,9 @@ FRAMES: Final = 24
 TEXT_TOKENS: Final = 128
 _WARM_UP: Final = 2
 _MOST_CHUNKS: Final = 200
+_COMPILING_S: Final = 60.0
+"""Seconds that must be left for compiling to be begun."""
+Run = Callable[[Tensor, Tensor], Tensor]
 TOY_DIT: Final = DitSizes(channels=8, num_blocks=2, num_heads=2, head_width=16, text_width=12,
                           audio_width=16, rows=2, columns=2)  # fmt: skip
 TOY_VAE: Final = VaeSizes(
@@ -124,8 +131,8 @@ class Bench:
         with torch.device(self.device):
             self.dit = LtxDit(dit).to(dtype).eval().requires_grad_(False)
             self.vae = LtxVae(vae).to(dtype).eval().requires_grad_(False)
+        self.vae.decoder.to(memory_format=torch.channels_last_3d)
         if self.device.type == "cuda":
-            self.vae.decoder.to(memory_format=torch.channels_last_3d)
             torch.backends.cudnn.benchmark = True
         self.noise = self._random(1, dit.queries, dit.channels)
         self.audio = self._random(1, dit.chunk, 2, max(1, dit.audio_width))
@@ -171,18 +178,74 @@ class Bench:
             found.append(time.perf_counter() - begin_s)
         return found
 
-    def line(self, name: str, recipe: Recipe, *, plain: bool, graph: bool, share_s: float) -> Line:
-        """Measure the backbone in one way."""
-        if self.left_s <= 0:
+    def line(
+        self, name: str, recipe: Recipe, *, plain: bool, graph: bool, share_s: float,
+        compiled: bool = False,
+    ) -> Line:  # fmt: skip
+        """Measure the backbone in one way; a failure is what its line says."""
+        if self.left_s <= (_COMPILING_S if compiled else 0):
             return Line(name, note="no time left")
+        return self._safely(name, lambda: self._line(name, recipe, plain, graph, share_s, compiled))
+
+    def _line(
+        self, name: str, recipe: Recipe, plain: bool, graph: bool, share_s: float, compiled: bool
+    ) -> Line:
         self._forget_peak()
-        run = self.stream(recipe, plain=plain).generate
-        if graph:
-            run = captured(run, self.noise, self.audio)
-        times = self.times(lambda: run(self.noise, self.audio), share_s=share_s)
+        run: Run = self.stream(recipe, plain=plain).generate
+        note = ""
+        if compiled:
+            note = self._compile(run)
+        try:
+            if graph:
+                run, why = self.captured(run)
+                note = "; ".join(part for part in (note, why) if part)
+            times = self.times(lambda: run(self.noise, self.audio), share_s=share_s)
+        finally:
+            self._forget_compiled()
         passes = recipe.steps * recipe.branches
         operations = passes * self.dit.sizes.pass_operations()
-        return self._made(name, times, times, operations)
+        return replace(self._made(name, times, times, operations), note=note)
+
+    def captured(self, run: Run) -> tuple[Run, str]:
+        """Return a function as a CUDA graph, or itself and why that did not work."""
+        try:
+            return captured(run, self.noise, self.audio), ""
+        except Exception as error:  # noqa: BLE001 - drivers fail in ways of their own
+            self._recover()
+            return run, f"without a CUDA graph, launched by Python ({_first_line(error)})"
+
+    def _compile(self, run: Run) -> str:
+        """Let torch.compile fuse the blocks; return why that did not work, or nothing."""
+        try:
+            for block in self.dit.blocks:
+                block.compile(dynamic=False)
+            run(self.noise, self.audio)  # compiling happens here
+            self.wait()
+        except Exception as error:  # noqa: BLE001 - no compiler, no Triton, unsupported code
+            self._forget_compiled()
+            self._recover()
+            return f"not compiled ({_first_line(error)})"
+        return ""
+
+    def _forget_compiled(self) -> None:
+        for block in self.dit.blocks:
+            block._compiled_call_impl = None  # noqa: SLF001 - torch has no way back but this
+
+    def _safely(self, name: str, work: Callable[[], Line]) -> Line:
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - the other parts are still worth measuring
+            self._recover()
+            return Line(name, note=f"failed ({_first_line(error)})")
+
+    def _recover(self) -> None:
+        """Give back what a failed part held; what the device still reports is part of it."""
+        if self.device.type == "cuda":
+            try:
+                torch.cuda.synchronize()
+                torch.cuda.empty_cache()
+            except RuntimeError:
+                pass  # the next part says so itself
 
     def end_to_end(self, recipe: Recipe, *, graph: bool, pipelined: bool, share_s: float) -> Line:
         """Measure backbone and decoding, one after the other or beside each other."""
@@ -191,10 +254,16 @@ class Bench:
             return Line(name, note="no time left")
         if pipelined and self.device.type != "cuda":
             return Line(name, note="needs a second stream of a GPU")
+        return self._safely(name, lambda: self._end_to_end(name, recipe, graph, pipelined, share_s))
+
+    def _end_to_end(
+        self, name: str, recipe: Recipe, graph: bool, pipelined: bool, share_s: float
+    ) -> Line:
         self._forget_peak()
-        run, decoder = self.stream(recipe).generate, ChunkDecoder(self.vae)
+        run: Run = self.stream(recipe).generate
+        decoder, note = ChunkDecoder(self.vae), ""
         if graph:
-            run = captured(run, self.noise, self.audio)
+            run, note = self.captured(run)
         sizes = self.dit.sizes
         if pipelined:
             work = self._pipelined(run, decoder)
@@ -207,11 +276,9 @@ class Bench:
         backbone = self.times(lambda: run(self.noise, self.audio), share_s=share_s / 4)
         times = self.times(work, share_s=share_s)
         operations = recipe.steps * recipe.branches * sizes.pass_operations()
-        return self._made(name, backbone, times, operations, whole=True)
+        return replace(self._made(name, backbone, times, operations, whole=True), note=note)
 
-    def _pipelined(
-        self, run: Callable[[Tensor, Tensor], Tensor], decoder: ChunkDecoder
-    ) -> Callable[[], object]:
+    def _pipelined(self, run: Run, decoder: ChunkDecoder) -> Callable[[], object]:
         """Return what generates a chunk while the one before it is decoded on a second stream."""
         side = torch.cuda.Stream()
         ready: list[Tensor] = [latents_of(run(self.noise, self.audio), self.dit.sizes)]
@@ -233,6 +300,9 @@ class Bench:
         """Measure decoding alone."""
         if self.left_s <= 0:
             return Line("decode alone", note="no time left")
+        return self._safely("decode alone", lambda: self._decode_line(share_s))
+
+    def _decode_line(self, share_s: float) -> Line:
         decoder, sizes = ChunkDecoder(self.vae), self.dit.sizes
         latents = latents_of(self.noise, sizes)
         times = self.times(lambda: decoder.decode(latents, self.time), share_s=share_s)
@@ -275,7 +345,9 @@ class Bench:
         return 0.0
 
 
-def run(preset: str, device: str, seconds: float, *, seams: bool = True) -> Result:
+def run(
+    preset: str, device: str, seconds: float, *, seams: bool = True, half: bool | None = None
+) -> Result:
     """Measure everything.
 
     Args:
@@ -283,10 +355,14 @@ def run(preset: str, device: str, seconds: float, *, seams: bool = True) -> Resu
         device: "cpu", "cuda", or "auto".
         seconds: for everything; parts that do not fit are left out and say so.
         seams: also measure what decoding in chunks costs.
+        half: compute in bfloat16; as the device suits if None.
+
+    Raises:
+        ConfigError: the device cannot run this.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    device = _device(preset, device)
+    wide = device != "cuda" if half is None else not half
+    dtype = torch.float32 if wide else torch.bfloat16
     dit, vae = {
         "paper": (DitSizes(), VaeSizes()), "paper-0.9.1": (DitSizes(), RELEASE_091),
         "toy": (TOY_DIT, TOY_VAE),
@@ -325,8 +401,43 @@ def run(preset: str, device: str, seconds: float, *, seams: bool = True) -> Resu
     if seams and bench.left_s > 0:
         few = latents_of(bench.noise, dit).repeat(1, 1, 4, 1, 1)
         latents = torch.randn_like(few)
-        result.seams = measure(bench.vae, latents, chunk=dit.chunk)
+        try:
+            result.seams = measure(bench.vae, latents, chunk=dit.chunk)
+        except Exception as error:  # noqa: BLE001 - what was measured before is still shown
+            result.lines.append(Line("seams", note=f"failed ({_first_line(error)})"))
+    if on_gpu:
+        name = "compiled graph, 8 steps x 2"
+        result.lines.append(
+            bench.line(name, guided, plain=False, graph=True, share_s=share_s, compiled=True)
+        )
     return result
+
+
+def _device(preset: str, device: str) -> str:
+    """Return "cuda" or "cpu".
+
+    Raises:
+        ConfigError: CUDA is wanted and missing, or the paper's size would run on a CPU unasked.
+    """
+    found = torch.cuda.is_available()
+    if device == "cuda" and not found:
+        raise ConfigError(
+            "PyTorch sees no CUDA device here; install a PyTorch with CUDA and NVIDIA's driver, or "
+            "run the same code in small: --preset toy --device cpu."
+        )
+    if device == "auto":
+        if not found and preset != "toy":
+            raise ConfigError(
+                "The paper's size takes ten minutes a chunk without a GPU, and PyTorch sees none; "
+                "run the same code in small with --preset toy, or insist with --device cpu."
+            )
+        return "cuda" if found else "cpu"
+    return device
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
 
 
 def _percentiles(times: Sequence[float]) -> tuple[float, float]:
@@ -370,18 +481,23 @@ def as_dict(result: Result) -> dict[str, Any]:
     return asdict(result)
 
 
-def main() -> None:
-    """Print the table, and one JSON line last."""
+def main() -> int:
+    """Print the table, and one JSON line last; return the exit code."""
     parser = argparse.ArgumentParser(description="The paper's size on this device.")
     parser.add_argument("--preset", choices=("paper", "paper-0.9.1", "toy"), default="paper")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--no-seams", action="store_true")
     args = parser.parse_args()
-    result = run(args.preset, args.device, args.seconds, seams=not args.no_seams)
+    try:
+        result = run(args.preset, args.device, args.seconds, seams=not args.no_seams)
+    except RestBridgeError as error:
+        print(error, file=sys.stderr)
+        return 2
     print(table(result))
     print(json.dumps(as_dict(result)))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

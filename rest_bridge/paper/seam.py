@@ -49,7 +49,8 @@ def measure(
     """
     time = torch.full((1,), 0.05, device=latents.device) if vae.sizes.timed else None
     before = latents[:, :, :1]
-    whole = vae.decode(torch.cat([before, latents], 2), time)[:, :, 1:]
+    # In float32: means of squares in bfloat16 have two digits.
+    whole = vae.decode(torch.cat([before, latents], 2), time)[:, :, 1:].float()
     return [
         _one(vae, latents, whole, chunk, known, held, time)
         for held in range(most_held + 1)
@@ -63,7 +64,7 @@ def _one(
 ) -> Seam:  # fmt: skip
     decoder = ChunkDecoder(vae, known=known, held=held)
     parts = [decoder.decode(part, time) for part in latents.split(chunk, 2)]
-    frames = torch.cat(parts, 2)
+    frames = torch.cat(parts, 2).float()
     truth = whole[:, :, : frames.shape[2]]
     # The beginning of a stream is a beginning in both ways; borders come later.
     wrong = (frames - truth).square().mean((0, 1, 3, 4))[8 * chunk :]

@@ -120,6 +120,69 @@ def test_the_bench_prints_its_table_beside_rest_and_one_line_of_json(monkeypatch
     assert len(result["seams"]) == 8
 
 
+def _bench() -> bench.Bench:
+    return bench.Bench(bench.TOY_DIT, bench.TOY_VAE, "cpu", torch.float32, 60.0)
+
+
+def test_without_graphs_or_a_compiler_the_part_is_measured_and_says_so(monkeypatch) -> None:
+    monkeypatch.setattr(bench, "_MOST_CHUNKS", 1)
+    monkeypatch.setattr(bench, "_COMPILING_S", 0.0)
+
+    def no_compiler(self, **_options: object) -> None:
+        raise RuntimeError("no Triton here\nand more lines")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", no_compiler)
+    made = _bench()
+    line = made.line(
+        "all", Recipe(2, 6.0), plain=False, graph=True, share_s=0.1, compiled=True
+    )  # this machine has no CUDA, so capturing fails as it may on another
+    assert line.backbone_fps > 0
+    assert "not compiled (RuntimeError: no Triton here)" in line.note
+    assert "without a CUDA graph" in line.note
+    line = made.end_to_end(Recipe(1, 1.0), graph=True, pipelined=False, share_s=0.1)
+    assert line.fps > 0
+    assert "without a CUDA graph" in line.note
+
+
+def test_a_part_that_fails_does_not_end_the_run(monkeypatch) -> None:
+    monkeypatch.setattr(bench, "_MOST_CHUNKS", 1)
+
+    def broken(*_args: object, **_options: object) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(bench.ChunkDecoder, "decode", broken)
+    monkeypatch.setattr(bench, "measure", broken)
+    found = {line.name: line for line in bench.run("toy", "cpu", 30.0).lines}
+    assert found["batched, 4 steps"].backbone_fps > 0
+    for name in ("decode alone", "with decode, one after the other", "seams"):
+        assert found[name].note == "failed (RuntimeError: CUDA error: out of memory)"
+
+
+def test_the_types_of_a_gpu_run_through(monkeypatch) -> None:
+    monkeypatch.setattr(bench, "_MOST_CHUNKS", 1)
+    found = bench.run("toy", "cpu", 30.0, half=True)
+    assert found.dtype == "bfloat16"
+    assert not [line.note for line in found.lines if "failed" in line.note]
+    assert len(found.seams) == 8
+
+
+def test_compiled_blocks_are_forgotten_afterwards() -> None:
+    made = _bench()
+    called = []
+    made.dit.blocks[0]._compiled_call_impl = lambda *a, **k: called.append(1)
+    made._forget_compiled()
+    made.stream(Recipe(1, 1.0)).generate(made.noise, made.audio)
+    assert called == []
+
+
+def test_the_papers_size_is_not_begun_on_a_cpu_unasked(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for arguments in (["bench"], ["bench", "--device", "cuda"]):
+        monkeypatch.setattr("sys.argv", arguments)
+        assert bench.main() == 2
+        assert "--preset toy" in capsys.readouterr().err
+
+
 def test_parts_beyond_the_time_are_left_out_and_say_so() -> None:
     found = bench.run("toy", "cpu", 0.0)
     assert {line.note for line in found.lines} == {"no time left"}

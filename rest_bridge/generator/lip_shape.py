@@ -21,8 +21,9 @@ from rest_bridge.types import LATENT_STRIDE, Array, FloatArray, State
 _SHUT, _TEETH, _ROUND, _SILENT = (
     ARTICULATIONS.index(name) for name in ("shut", "teeth", "round", "silent")
 )
-_SURE: Final = {_SHUT: (0.25, 0.60), _TEETH: (0.25, 0.60)}
-"""From the first certainty on lips are shaped, wholly from the second on."""
+_SURE: Final = {_SHUT: (0.40, 0.70), _TEETH: (0.20, 0.50)}
+"""From the first certainty on lips are shaped, wholly from the second on. These and the following
+strengths were chosen on the validation sessions (training/LOG.md, fourth session)."""
 _STILL: Final = (0.5, 0.9)
 """Of silence: from the first on lips are shaped less, from the second on not at all."""
 
@@ -48,13 +49,13 @@ _ENLARGED: Final = 2.0
 """Rounding without articulation; chosen on the validation sessions."""
 _KEPT: Final = 0.75
 """Factor on the network's own rounding where the articulation is not round, ..."""
-_GROWN: Final = 2.0
+_GROWN: Final = 2.5
 """... and how much larger it is where that is wholly round: who rounds little goes on to do so."""
 _ADDED: Final = {_PUCKER: 0.05, _FUNNEL: 0.02}
 """Rounding of a wholly round articulation where the network shows none."""
 _WIDENED: Final = 1.5
 """Factor on the difference of two frames' certainties, as log odds."""
-_FROM_BEFORE: Final = 0.35
+_FROM_BEFORE: Final = 0.1
 """Share of the frame before in the first frame of a latent frame."""
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -5,7 +6,9 @@ import pytest
 
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.training.evaluation import hour, liveliness, rig_lips
+from rest_bridge.training.evaluation.held_out import HeldOut
 from rest_bridge.training.evaluation.jobs import Row
+from rest_bridge.training.visemes import VisemeSpan
 
 RATE = 25
 
@@ -80,3 +83,26 @@ def test_a_rig_that_moves_only_between_latents_shows_its_seams() -> None:
     scale = np.ones(58, np.float32)
     assert rig_lips.seams(even, scale)["border"] == pytest.approx(1, rel=1e-3)
     assert rig_lips.seams(stepped, scale)["border_mouthPucker"] > 100
+
+
+def test_what_tells_f_from_p_is_read_in_the_middle_of_the_phones() -> None:
+    rig = np.zeros((50, 58), np.float32)
+    press = [RIG_INDEX["mouthPressLeft"], RIG_INDEX["mouthPressRight"]]
+    upper = [RIG_INDEX["mouthUpperUpLeft"], RIG_INDEX["mouthUpperUpRight"]]
+    rig[10, press] = 0.4
+    rig[30, upper] = 0.3
+    rig[40, upper] = 0.05
+    spans = (
+        VisemeSpan("PP", 0.36, 0.48),
+        VisemeSpan("FF", 1.16, 1.28),
+        VisemeSpan("FF", 1.56, 1.68),
+    )
+    clip = HeldOut("c", "g", np.zeros(1, np.float32), *(np.zeros(50, np.float32),) * 2,
+                   *(np.zeros(50, bool),) * 2, visemes=spans)  # fmt: skip
+    found = rig_lips.consonants(rig, clip)
+    assert found["press_p"] == pytest.approx(0.4)
+    assert found["press_f"] == 0
+    assert found["told_apart"] == 0.5
+    silent = rig_lips.consonants(rig, dataclasses.replace(clip, visemes=()))
+    assert np.isnan(silent["press_p"])
+    assert "told_apart" not in silent

@@ -32,10 +32,10 @@
 #include <stdint.h>
 
 #if defined(_WIN32)
-#if defined(RB_BUILD)
-#define RB_API __declspec(dllexport)
-#elif defined(RB_STATIC)
+#if defined(RB_STATIC)
 #define RB_API
+#elif defined(RB_BUILD)
+#define RB_API __declspec(dllexport)
 #else
 #define RB_API __declspec(dllimport)
 #endif

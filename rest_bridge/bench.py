@@ -281,7 +281,13 @@ def _live(config: Config, voice: Path, seconds: float, source: str | None) -> Li
 def _providers(package: ModelPackage, config: Config) -> dict[str, str]:
     section = config.model
     return {
-        graph: choose(package, graph, section.provider, threads=section.threads).provider
+        graph: choose(
+            package,
+            graph,
+            section.provider,
+            threads=section.threads,
+            sizes={"T": chunk_of(config, "live")} if graph == "dit" else None,
+        ).provider
         for graph in _NETWORKS
         if package.has(f"{graph}.onnx")
     }

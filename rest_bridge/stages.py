@@ -5,7 +5,7 @@ place. Shape letters: S samples, T latent frames, F frames, D width of a token, 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, Self, runtime_checkable
@@ -303,7 +303,7 @@ def load_stages(
     """
     # Imported here: OpenCV and ONNX Runtime take time that the still portrait need not wait for.
     from rest_bridge.features.encoder import SpeechEncoder
-    from rest_bridge.generator.generator import MotionGenerator
+    from rest_bridge.generator.generator import CHUNK_SIZE, MotionGenerator
     from rest_bridge.generator.latent import LatentSpace
 
     space = LatentSpace(package)
@@ -313,7 +313,7 @@ def load_stages(
             package,
             num_steps=steps or None,
             threads=threads,
-            provider=computes("dit"),
+            provider=computes("dit", {CHUNK_SIZE: chunk_latents} if chunk_latents else None),
             chunk_latents=chunk_latents,
         )
     drawing = Drawing(threads, computes("decoder"))
@@ -366,7 +366,13 @@ def _avatar_latent(space: LatentStage, avatar: Avatar) -> FloatArray:
     return space.from_rig(rest)
 
 
-def _provider(package: ModelPackage, wanted: str, threads: int, graph: str) -> str:
+def _provider(
+    package: ModelPackage,
+    wanted: str,
+    threads: int,
+    graph: str,
+    sizes: Mapping[str, int] | None = None,
+) -> str:
     if not package.has(f"{graph}.onnx"):
         return "cpu"
-    return choose(package, graph, wanted, threads=threads).provider
+    return choose(package, graph, wanted, threads=threads, sizes=sizes).provider

@@ -30,6 +30,8 @@ Opener = Callable[[str], Session]
 """Opens the graph with a provider."""
 
 _log = logging.getLogger(__name__)
+_said: set[str] = set()
+"""Providers of which was said that they do not work here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def choose(
     *,
     threads: int = 1,
     cache: Path | None = None,
+    sizes: Mapping[str, int] | None = None,
 ) -> Choice:
     """Choose what computes a graph.
 
@@ -71,6 +74,7 @@ def choose(
         wanted: "auto" to take what is fastest here, or a name of `session.PROVIDERS`.
         threads: CPU threads.
         cache: file that remembers measurements; in the user's cache folder if None.
+        sizes: fixed sizes of dimensions, with which it will run: the CPU's DiT then takes half.
 
     Returns:
         The choice; "cpu" where what was wanted does not work, which is then also logged.
@@ -84,18 +88,26 @@ def choose(
     built_in = [NAMES[name] for name in ort.get_available_providers() if name in NAMES]
     if wanted != AUTO and wanted not in built_in:
         choice = Choice("cpu", {}, {wanted: f"this ONNX Runtime has {', '.join(built_in)}"})
-        _log.warning("%s: %s; %s", graph, choice.sentence, _remedy(wanted))
+        if wanted not in _said:  # once, and not for each of the networks
+            _said.add(wanted)
+            _log.warning(
+                "model.provider = %s does not work here (this ONNX Runtime has %s), so the CPU "
+                "computes; %s.", wanted, ", ".join(built_in), _remedy(wanted),
+            )  # fmt: skip
         return choice
     others = [name for name in built_in if name != "cpu"]
     if not others:
         return Choice("cpu", {}, {})
     path = cache or Path(user_cache_dir("rest_bridge")) / "providers.json"
-    key = f"{package.digest(graph)} {ort.__version__} {','.join(built_in)} {threads}"
+    fixed = "".join(f" {name}={size}" for name, size in sorted((sizes or {}).items()))
+    key = f"{package.digest(graph)} {ort.__version__} {','.join(built_in)} {threads}{fixed}"
     known = _read(path)
     timings = known.get(key)
     if timings is None:
         timings = measure(
-            lambda provider: package.session(graph, threads=threads, provider=provider),
+            lambda provider: package.session(
+                graph, threads=threads, provider=provider, sizes=sizes
+            ),
             ["cpu", *others],
         )
         _write(path, {**known, key: timings})

@@ -99,14 +99,38 @@ def test_a_damaged_memory_is_measured_again(
 
 
 def test_a_provider_that_is_not_built_in_is_one_warning_with_the_remedy(
-    package: ModelPackage, caplog: pytest.LogCaptureFixture
+    package: ModelPackage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(providers, "_said", set())
     with caplog.at_level(logging.WARNING):
-        found = choose(package, "dit", "tensorrt")
-    assert found.provider == "cpu"
+        for graph in ("dit", "decoder", "dit"):  # once for all networks
+            assert choose(package, graph, "tensorrt").provider == "cpu"
     (record,) = caplog.records
-    assert "tensorrt does not work" in record.message
+    assert "tensorrt does not work here" in record.message
+    assert "so the CPU computes" in record.message
     assert "pip install" in record.message
+
+
+def test_networks_are_timed_with_the_sizes_that_they_run_with(
+    package: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "import_onnxruntime", FakeRuntime)
+    opened: list[object] = []
+
+    def fake(open_with: providers.Opener, names: list[str]) -> dict[str, float | str]:
+        open_with("cpu")
+        return dict.fromkeys(names, 1.0)
+
+    def session(_name: str, **options: object) -> object:
+        opened.append(options["sizes"])
+        return object()
+
+    monkeypatch.setattr(providers, "measure", fake)
+    monkeypatch.setattr(package, "session", session)
+    cache = tmp_path / "providers.json"
+    for sizes in ({"T": 1}, {"T": 2}, {"T": 1}, None):
+        choose(package, "dit", "auto", cache=cache, sizes=sizes)
+    assert opened == [{"T": 1}, {"T": 2}, None]  # each is remembered by itself
 
 
 def test_a_graph_that_is_missing_is_an_error(package: ModelPackage) -> None:

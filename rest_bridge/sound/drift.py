@@ -16,6 +16,10 @@ _WANDER_PER_S: Final = 1e-14
 """Variance by which r may wander in a second: 0.1 ppm."""
 _LEAST_NOISE_S: Final = 0.0005
 _FIRST_NOISE_S: Final = 0.004
+_MOST_NOISE_S: Final = 0.003
+"""However restless the times are: beyond six of these an error is odd, and a step is found. Without
+a bound, steps inside a restless stretch counted as noise, which grew until nothing was odd any more
+and the line stayed up to a second off for minutes."""
 _NOISE_WEIGHT: Final = 0.01
 _OUTLIER_SIGMAS: Final = 3.0
 _JUMP_S: Final = 0.01
@@ -110,7 +114,8 @@ class RateTracker:
         self._odd_since = None
         limit_s = _OUTLIER_SIGMAS * (self._noise_s + p_tt**0.5)
         error_s = max(-limit_s, min(limit_s, error_s))
-        self._noise_s += _NOISE_WEIGHT * (max(_LEAST_NOISE_S, abs(error_s) * 1.25) - self._noise_s)
+        seen_s = min(_MOST_NOISE_S, max(_LEAST_NOISE_S, abs(error_s) * 1.25))
+        self._noise_s += _NOISE_WEIGHT * (seen_s - self._noise_s)
         gain = 1.0 / (p_tt + self._noise_s**2)
         gain_t, gain_r = p_tt * gain, p_tr * gain
         self._variance = ((1 - gain_t) * p_tt, (1 - gain_t) * p_tr, p_rr - gain_r * p_tr)

@@ -130,3 +130,21 @@ def test_between_whole_positions_the_signal_is_interpolated() -> None:
     positions = np.linspace(20.0, 80.0, 241)
     expected = np.sin(2 * np.pi * 0.05 * positions)
     assert np.abs(interpolate(signal, positions) - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("seed", [0, 1, 5])
+def test_a_restless_stretch_with_steps_does_not_leave_the_line_behind(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tracker, lost_s, off_s = RateTracker(48_000), 0.0, []
+    for index in range(15_000):
+        restless = 5_000 < index < 8_000
+        if restless and rng.random() < 0.01:
+            lost_s += float(rng.uniform(0, 0.08))
+        late_s = float(rng.normal(0, 0.012 if restless else 0.0004))
+        true_s = index * 0.01 * (1 - 200e-6) + lost_s
+        tracker.observe(index * 480, round((true_s + late_s) * 1e9))
+        off_s.append(tracker.time_ns(index * 480) / 1e9 - true_s)
+    assert np.abs(off_s[4_000:5_000]).max() < 0.002
+    assert np.abs(off_s[8_500:]).max() < 0.015
+    assert np.abs(off_s[12_000:]).max() < 0.002
+    assert tracker.ppm == pytest.approx(200.0, abs=5.0)

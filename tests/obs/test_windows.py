@@ -77,4 +77,4 @@ def test_their_own_tests_pass_under_wine(
         cwd=path.parent, env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert said in done.stdout
+    assert said in done.stdout + done.stderr

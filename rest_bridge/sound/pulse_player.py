@@ -1,9 +1,8 @@
 """Plays to one sink of PulseAudio, or of PipeWire's stand-in, and knows when each sample sounds.
 
 The server's own client library (`libpulse-simple`, which comes with its tools) in place of
-PortAudio's way through ALSA's plug-in: that one goes on counting when it has run dry, drops what is
-written until the count fits again, and then says times that are up to half a second wrong. Here
-the server says how long a sample takes, and begins anew after it ran dry.
+PortAudio's way through ALSA's plug-in, which has to be installed beside it: one queue less, the
+server itself says how long a sample takes, and after it ran dry it begins anew.
 A `PulsePlayer` behaves as an output stream of `sounddevice` does.
 """
 

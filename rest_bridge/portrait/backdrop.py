@@ -69,7 +69,7 @@ def cut_out(
     person = _grab(picture, guess)
     if (person & head).sum() < _LEAST_HEAD * head.sum() or person.mean() > _MOST_PERSON:
         return no_backdrop()
-    matte = _soft_edge(picture, person, eye_distance)
+    matte = soft_edge(picture, person, eye_distance)
     return _separate(picture, matte, eye_distance)
 
 
@@ -125,8 +125,17 @@ def _grab(picture: ByteArray, labels: Array) -> Array:
     return person > 0
 
 
-def _soft_edge(picture: ByteArray, person: Array, eye_distance: float) -> Array:
-    """Refine the outline to the picture's own edges: float32 [N, N], 0..1."""
+def soft_edge(picture: ByteArray, person: Array, eye_distance: float) -> Array:
+    """Refine the outline to the picture's own edges.
+
+    Args:
+        picture: uint8 [N, N, 4].
+        person: bool [H, W].
+        eye_distance: canvas units.
+
+    Returns:
+        float32 [N, N], 0..1, coverage by the person.
+    """
     canvas_px = len(picture)
     cells = min(_SOFT_CELLS, canvas_px)
     guide = cv2.resize(picture[..., :3], (cells, cells), interpolation=cv2.INTER_AREA) / 255.0

@@ -128,7 +128,7 @@ def _dark_head(busy: bool) -> tuple[ByteArray, Array]:
 def test_dark_pieces_of_a_busy_background_are_no_hair() -> None:
     unit = 0.22
     picture, person = _dark_head(busy=True)
-    matte = backdrop._soft_edge(picture, person, unit)
+    matte = backdrop.soft_edge(picture, person, unit)
     away = np.hypot(*(n - 149.5 for n in np.mgrid[:300, :300])) / 300 - 0.25
     assert matte[(away > 0.05 * unit) & (away < 0.12 * unit)].mean() < 0.02
     assert matte[away < -0.05 * unit].mean() > 0.98
@@ -136,6 +136,6 @@ def test_dark_pieces_of_a_busy_background_are_no_hair() -> None:
 
 def test_a_lock_of_hair_before_a_wall_stays_with_the_head() -> None:
     picture, person = _dark_head(busy=False)
-    matte = backdrop._soft_edge(picture, person, 0.22)
+    matte = backdrop.soft_edge(picture, person, 0.22)
     tip = slice(149, 151), slice(int(0.758 * 300), int(0.766 * 300))
     assert matte[tip].min() > 0.35

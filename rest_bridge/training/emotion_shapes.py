@@ -37,8 +37,14 @@ def borrow_wishes(dit: StreamingDit) -> None:
 
 
 @torch.no_grad()
-def shown(dit: StreamingDit, strength: float = _STRENGTH) -> Tensor:
-    """Return what each emotion adds to a silent, neutral stream, per unit of strength: [E, R]."""
+def shown(dit: StreamingDit, strength: float = _STRENGTH, *, num_steps: int = 2) -> Tensor:
+    """Return what each emotion adds to a silent, neutral stream, per unit of strength: [E, R].
+
+    Args:
+        dit: the student.
+        strength: of the emotion.
+        num_steps: denoising steps.
+    """
     measure = losses.RigLosses()
     rows = torch.from_numpy(LifePlanner(0).plan(0, _LATENTS)).repeat(1 + len(EMOTIONS), 1, 1)
     rows[:, :, :9] = 0.0
@@ -47,28 +53,29 @@ def shown(dit: StreamingDit, strength: float = _STRENGTH) -> Tensor:
     still = torch.zeros(len(rows), *dit.config.latent_shape)
     latents = rollout.stream(
         dit, still, tokens, rows, still[:, None].expand(-1, _LATENTS, -1, -1, -1),
-        num_steps=2, chunk_latents=1,
+        num_steps=num_steps, chunk_latents=1,
     )  # fmt: skip
     rig = (measure.to_normalised(latents) * measure.scale)[:, -2 * _SETTLED :].mean(1)
     return (rig[1:] - rig[:1]) / strength
 
 
 @torch.no_grad()
-def settle_emotions(dit: StreamingDit, *, rounds: int = 20) -> float:
+def settle_emotions(dit: StreamingDit, *, rounds: int = 20, num_steps: int = 2) -> float:
     """Correct the skip's emotion columns until a stream shows the shapes.
 
     Args:
         dit: the student; changed in place.
         rounds: of correction.
+        num_steps: denoising steps that the package will take.
 
     Returns:
         Largest difference that is left, in rig values.
     """
     measure = losses.RigLosses()
     wanted = torch.from_numpy(expression_basis())
-    error = wanted - shown(dit)
+    error = wanted - shown(dit, num_steps=num_steps)
     for _ in range(rounds):
         step = (_DAMPING * error / measure.scale).repeat(1, 2) @ measure.rig_to_latent
         dit.obey.weight[:, EMOTION] += step.T
-        error = wanted - shown(dit)
+        error = wanted - shown(dit, num_steps=num_steps)
     return float(error[:, 6:].abs().max())

@@ -7,8 +7,8 @@ everything else stay the motion network's. Without articulation rounding is enla
 as the errors on validation ask on average.
 
 What the network tells of the two frames of a latent frame is too much alike, as its motion is (see
-`steady`): their difference is widened, and the first begins at the middle between the frame before
-and itself, so that no border shows. Shape letters: F frames, C articulations.
+`steady`): their difference is widened, and the first has a little of the frame before, so that no
+border shows. Shape letters: F frames, C articulations.
 """
 
 from typing import Final, cast
@@ -49,7 +49,7 @@ _ENLARGED: Final = 2.0
 """Rounding without articulation; chosen on the validation sessions."""
 _KEPT: Final = 0.75
 """Factor on the network's own rounding where the articulation is not round, ..."""
-_GROWN: Final = 2.5
+_GROWN: Final = 2.0
 """... and how much larger it is where that is wholly round: who rounds little goes on to do so."""
 _ADDED: Final = {_PUCKER: 0.05, _FUNNEL: 0.02}
 """Rounding of a wholly round articulation where the network shows none."""
@@ -96,8 +96,10 @@ class LipShaper:
         before = np.concatenate(
             [cast(FloatArray, state["shape.last"])[None], asked[1:-1:LATENT_STRIDE]]
         )
-        first = asked[::LATENT_STRIDE]
+        first, second = asked[::LATENT_STRIDE], asked[1::LATENT_STRIDE]
         first += np.float32(_FROM_BEFORE) * (before - first)
+        # Rounding is slow: it goes straight from one latent frame to the next, as `steady` has it.
+        first[:, _ROUND] = 0.5 * (before[:, _ROUND] + second[:, _ROUND])
         self._round(rig, asked[:, _ROUND])
         _press(rig, asked[:, _SHUT])
         _bite(rig, asked[:, _TEETH])

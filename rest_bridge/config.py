@@ -122,7 +122,7 @@ class AudioSection(Section):
         "the room. Live voices only; decibels; 0 lets every voice move them.",
     )
     voices_only: bool = Field(
-        default=False,
+        default=True,
         description="Music, typing and noise move no lips, only sound with a voice in it does "
         "(singing, too). Live voices only.",
     )

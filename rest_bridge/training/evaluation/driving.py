@@ -49,7 +49,7 @@ class Driver:
         size_px: int,
         seed: int,
         nearest_db: float = SOFTER_DB,
-        voices_only: bool = False,
+        voices_only: bool = True,
     ) -> None:
         """Prepare; parts are loaded when they are needed.
 

@@ -112,7 +112,7 @@ class LipShaper:
         asked = told * awake[:, None]
         shut, teeth = (awake * _ramp(told[:, place], *_SURE[place]) for place in (_SHUT, _TEETH))
         asked[:, _SHUT], asked[:, _TEETH] = shut * (1 - teeth), teeth * (1 - shut)
-        return asked
+        return asked.astype(np.float32, copy=False)
 
     def _round(self, rig: FloatArray, rounded: FloatArray) -> None:
         factor = _ENLARGED + self._strength * (_KEPT - _ENLARGED) + np.float32(_GROWN) * rounded

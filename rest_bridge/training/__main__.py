@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         stage = stages.add_parser(name, help=what)
         stage.add_argument("--checkpoint", type=Path, required=True)
         stage.add_argument("--data", type=Path, required=True, help="folder of `speech-data`")
-        stage.add_argument("--steps", type=int, default=2, help="denoising steps")
+        stage.add_argument("--steps", type=int, default=1, help="denoising steps")
         stage.add_argument("--temperature", type=float, default=0.2, help="of the noise, 0..1")
         if name == "export-motion":
             stage.add_argument("--package", type=Path, default=DEFAULT_PACKAGE)

@@ -19,7 +19,9 @@ STAGES: Final = ("vae", "speech", "teacher", "student", "asd", "distill")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "precision": ("bf16", "float32"), "contrast_on": ("velocity", "clean"),
 }  # fmt: skip
-_COUNTS: Final = ("batch_size", "accumulate", "num_latents", "sampling_steps", "teacher_steps")
+_COUNTS: Final = (
+    "batch_size", "accumulate", "num_latents", "sampling_steps", "teacher_steps", "validate_steps",
+)  # fmt: skip
 _SHARES: Final = (
     "ema", "babble", "tract", "synchronous", "full_noise", "drop_audio", "drop_reference",
     "drop_context", "own_context", "truth", "rollouts",
@@ -72,6 +74,7 @@ class StageSettings:
         ema: decay of the averaged weights that are validated, handed on and exported.
         precision: "bf16" (autocast) or "float32".
         save_every_s, validate_every_s: wall clock; 0 for never.
+        validate_steps: denoising steps of the validation; as many as shall be shipped.
         babble: share of crops behind whose talker others talk, mixed anew each time.
         tract: share of crops with another vocal tract or a missing band, drawn anew each time.
     """
@@ -91,6 +94,7 @@ class StageSettings:
     precision: str = "bf16"
     save_every_s: float = 120.0
     validate_every_s: float = 0.0
+    validate_steps: int = 1
     babble: float = 0.0
     tract: float = 0.0
 

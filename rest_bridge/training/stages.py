@@ -94,7 +94,7 @@ def train_stage(
             seed=settings.seed, ranks=ranks,
         )  # fmt: skip
         log.info("%s: %d sessions, from step %d", stage, len(data), loop.step)
-        return loop.run(_validator(settings, stage, ranks))
+        return loop.run(_validator(settings, stage, ranks, own.validate_steps))
 
 
 def train_all(
@@ -204,7 +204,7 @@ def _freeze(
 
 
 def _validator(
-    settings: TrainSettings, stage: str, ranks: Ranks
+    settings: TrainSettings, stage: str, ranks: Ranks, num_steps: int
 ) -> Callable[[Loop, LossCurve], None] | None:
     path = Path(settings.data) / "validation.npz"
     if stage in ("speech", "teacher") or not ranks.leads or not path.exists():
@@ -214,7 +214,7 @@ def _validator(
     def validate(loop: Loop, curve: LossCurve) -> None:
         begun = time.monotonic()
         saved = {**loop.state(), "ema": loop.ema.shadow}
-        score, table = score_models(saved, held_out)
+        score, table = score_models(saved, held_out, num_steps=num_steps)
         curve.add_metrics(loop.step, table)
         log.info("%s step %d: score %.4f (%.0f s)", stage, loop.step, score,
                  time.monotonic() - begun)  # fmt: skip

@@ -7,7 +7,6 @@ A `PulsePlayer` behaves as an output stream of `sounddevice` does.
 """
 
 import ctypes
-import ctypes.util
 import threading
 import time
 from collections.abc import Callable

@@ -30,11 +30,10 @@ FloatArray = npt.NDArray[np.float32]
 
 _PARTS: Final[dict[str, list[int]]] = {
     "lips": LIPS,
-    "lids": [RIG_INDEX["eyeBlinkLeft"], RIG_INDEX["eyeBlinkRight"]],
-    "gaze": [RIG_INDEX[f"eyeLook{way}Left"] for way in ("In", "Out", "Up", "Down")],
     "brows": [i for name, i in RIG_INDEX.items() if name.startswith("brow")],
     "head": [RIG_INDEX[name] for name in ("headYaw", "headPitch", "headRoll")],
 }
+"""What a voice moves; lids and gaze follow their plan."""
 _GLANCE: Final = 0.1
 _AROUND: Final = 5
 """Frames on each side of a border in which it would show."""

@@ -18,7 +18,7 @@ from rest_bridge.inference.package import FORMAT, FORMAT_VERSION
 from rest_bridge.types import Array
 
 PACKAGE_NAME = "rest-nano"
-PACKAGE_VERSION = "0.1.0"
+PACKAGE_VERSION = "0.2.0"
 
 
 def write_package_part(

@@ -21,7 +21,7 @@ LOCALES = ("de-DE", "en-US", "fr-FR")
 
 def run(*command: str | Path, **options: object) -> str:
     done = subprocess.run(  # type: ignore[call-overload]
-        [str(word) for word in command], capture_output=True, text=True, timeout=300, **options
+        [str(word) for word in command], capture_output=True, text=True, timeout=900, **options
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return str(done.stdout)

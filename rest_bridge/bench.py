@@ -19,7 +19,7 @@ from rest_bridge.audio.source import open_source
 from rest_bridge.config import Config
 from rest_bridge.daemon import Daemon
 from rest_bridge.gallery import Progress
-from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
+from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet, governor_of
 from rest_bridge.histogram import latency_svg
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.providers import choose
@@ -257,6 +257,7 @@ def _live(config: Config, voice: Path, seconds: float, source: str | None) -> Li
         fps=config.output.fps,
         from_start=False,
         margin_ns=LIVE_MARGIN_NS,
+        governor=lambda: governor_of(config),
     )
     begin_s = time.monotonic()
     daemon = Daemon(graph, seconds=seconds + _MOST_LOADING_S, stop_event=probe.enough)

@@ -178,7 +178,7 @@ def build_graph(
         from_start=is_file,
         open_when_ready=config.audio.source == "push",
         margin_ns=FILE_MARGIN_NS if is_file else LIVE_MARGIN_NS,
-        governor=partial(_governor, config),
+        governor=partial(governor_of, config),
     )
 
     def _make(config: Config, name: str, required: bool) -> Outlet | None:
@@ -196,7 +196,8 @@ def build_graph(
     return graph
 
 
-def _governor(config: Config) -> Governor:
+def governor_of(config: Config) -> Governor:
+    """Return what chooses tiers: one only, where `generator.tier` names it."""
     if config.generator.tier == "auto":
         return Governor()
     fixed = TIER_NAMES.index(config.generator.tier)

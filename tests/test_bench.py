@@ -95,3 +95,16 @@ def test_card_shows_what_matters(report):
     text = console.export_text()
     for word in ("latency", "real-time factor", "peak memory", "first generated frame", "decode"):
         assert word in text
+
+
+def test_a_fixed_tier_is_what_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "Loader", StandInLoader)
+    seen: list[str] = []
+    send = bench._Probe.send
+    monkeypatch.setattr(
+        bench._Probe, "send", lambda probe, frame: (seen.append(frame.tier), send(probe, frame))[1]
+    )
+    voice = tmp_path / "voice.wav"
+    soundfile.write(voice, np.sin(np.arange(48_000) / 20) * 0.3, 48_000)
+    bench.measure(Config(generator={"tier": "still"}), voice, seconds=0.5)
+    assert seen[-1] == "still"

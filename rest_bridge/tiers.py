@@ -4,9 +4,9 @@ Place in the flow: the worker tells the `Governor` how each chunk went and gener
 the tier that it answers. Pure and without a clock of its own, so that a test drives it with any
 time. It never builds a queue: a lower tier makes less, it does not make things later.
 
-Measured with the nano package (one denoising step), 512 pixels, one core beside others, for 80 ms of
-stream: full 30 ms, lean 26, sparse 18, still 10. A longer chunk would save 1 ms of that and cost 80 ms of latency, so no tier of
-a live voice takes one.
+Measured with the nano package (one denoising step), 512 pixels, one core beside others, for 80 ms
+of stream: full 30 ms, lean 26, sparse 18, still 10. A longer chunk would save 1 ms of that and cost
+80 ms of latency, so no tier of a live voice takes one.
 """
 
 from collections import deque

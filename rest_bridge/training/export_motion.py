@@ -284,6 +284,18 @@ def verify_graph(
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> None:
+    """Run a stored graph beside its module.
+
+    Args:
+        graph: the module that was exported.
+        args: its inputs, in order.
+        path: of the ONNX file.
+        inputs: their names in the file.
+        outputs: names of what the file returns, in the module's order.
+
+    Raises:
+        ExportMismatch: an output has another shape, or differs by more than the tolerance.
+    """
     with torch.no_grad():
         expected = graph(*args)
     found = Session(path).run(

@@ -3,8 +3,8 @@
 Run as `python -m rest_bridge.training.phones --data DIR --out FILE`: trains, or goes on where the
 checkpoint stands, then tells how well held-out talkers are read (`phone_metrics`). The network is
 SpeechAE's encoder with articulations in place of tokens: the same look-ahead, hence no latency of
-its own, and where `phones.start` names a checkpoint of the chain, it begins with what that hears. Shape letters: B batch, M mel frames, T latent frames, F = 2T video frames, C
-articulations.
+its own, and where `phones.start` names a checkpoint of the chain, it begins with what that hears.
+Shape letters: B batch, M mel frames, T latent frames, F = 2T video frames, C articulations.
 """
 
 import argparse

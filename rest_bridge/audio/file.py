@@ -10,7 +10,7 @@ import numpy as np
 
 from rest_bridge.audio.closing import ClosingSource
 from rest_bridge.audio.decode import AudioDecoder, is_cut_off
-from rest_bridge.audio.live import SampleFifo
+from rest_bridge.audio.fifo import SampleFifo
 from rest_bridge.audio.resample import Resampler, make_resampler
 from rest_bridge.clock import NS_PER_S, Clock, MonotonicClock
 from rest_bridge.errors import SourceClosed, SourceError, SourceTimeout

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from rest_bridge.audio.fifo import SampleFifo
 from rest_bridge.audio.resample import make_resampler
 from rest_bridge.clock import NS_PER_S, Clock, MonotonicClock
 from rest_bridge.errors import SourceClosed, SourceError, SourceTimeout
@@ -35,30 +36,6 @@ _PULL_S: Final = 20.0
 _POLL_S: Final = 0.02
 _SETTLE_NS: Final = 4 * NS_PER_S
 _SETTLED_S: Final = 0.012
-
-
-class SampleFifo:
-    """Samples between a resampler and a reader that asks for exact numbers; one thread only."""
-
-    def __init__(self) -> None:
-        self._parts: list[FloatArray] = []
-        self.num_samples = 0
-
-    def push(self, samples: FloatArray) -> None:
-        """Append float32 [S]."""
-        if len(samples):
-            self._parts.append(samples)
-            self.num_samples += len(samples)
-
-    def pop(self, num_samples: int) -> FloatArray:
-        """Remove and return the oldest samples; fewer if fewer are there."""
-        if not self._parts:
-            return np.zeros(0, np.float32)
-        joined = self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
-        taken, rest = joined[:num_samples], joined[num_samples:]
-        self._parts = [rest] if len(rest) else []
-        self.num_samples = len(rest)
-        return taken
 
 
 class LiveFeed:

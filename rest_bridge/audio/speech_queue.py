@@ -9,13 +9,12 @@ Shape letters: S samples.
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from rest_bridge.audio.pcm import PcmMessage
-from rest_bridge.audio.resample import Resampler, make_resampler
+from rest_bridge.audio.utterance import Utterance, pass_marks
 from rest_bridge.clock import NS_PER_S, Clock
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray, StreamEvent
 
@@ -27,65 +26,6 @@ DRY_END_S: Final = 5.0
 """An utterance that ran dry and gets nothing more for so long is over."""
 MAX_UTTERANCES: Final = 256
 _MAX_CLOSED: Final = 1024
-
-
-@dataclass(slots=True)
-class _Utterance:
-    """One utterance; positions count samples at the media rate from its first one."""
-
-    name: str
-    waiting_since_ns: int | None = None
-    pieces: deque[FloatArray] = field(default_factory=deque[FloatArray])
-    marks: deque[tuple[int, str]] = field(default_factory=deque[tuple[int, str]])
-    num_queued: int = 0
-    num_received: int = 0
-    num_spoken: int = 0
-    ended: bool = False
-    started: bool = False
-    dry_since_ns: int | None = None
-    rate_hz: int = 0
-    resampler: Resampler | None = None
-    resampled_from: int = 0
-    """Position of the first sample that came at this rate."""
-    num_at_rate: int = 0
-    """Samples that came at this rate; the resampler holds some of them back between messages."""
-
-    def append(self, message: PcmMessage) -> None:
-        """Take a message's samples and marks."""
-        if self.resampler is None or message.rate_hz != self.rate_hz:
-            if self.resampler is not None:
-                self._queue(self.resampler.flush())
-            self.rate_hz, self.resampled_from = message.rate_hz, self.num_received
-            self.num_at_rate = 0
-            self.resampler = make_resampler(message.rate_hz, low_delay=True)
-        for offset, name in message.marks:
-            place = (self.num_at_rate + offset) * VOICE_RATE_HZ // self.rate_hz
-            self.marks.append((self.resampled_from + place, name))
-        self.num_at_rate += len(message.samples)
-        self._queue(self.resampler.process(message.samples.mean(axis=1, dtype=np.float32)))
-        if message.last:
-            self._queue(self.resampler.flush())
-            self.resampler, self.ended = None, True
-
-    def _queue(self, samples: FloatArray) -> None:
-        if len(samples):
-            self.pieces.append(samples)
-            self.num_queued += len(samples)
-            self.num_received += len(samples)
-
-    def take_into(self, out: FloatArray) -> int:
-        """Fill `out` from its start as far as the pieces go; return how many samples."""
-        position = 0
-        while self.pieces and position < len(out):
-            piece = self.pieces.popleft()
-            taken = piece[: len(out) - position]
-            out[position : position + len(taken)] = taken
-            position += len(taken)
-            if len(taken) < len(piece):
-                self.pieces.appendleft(piece[len(taken) :])
-        self.num_queued -= position
-        self.num_spoken += position
-        return position
 
 
 class SpeechQueue:
@@ -112,7 +52,7 @@ class SpeechQueue:
         self._prefill_ns = int(prefill_s * NS_PER_S)
         self._dry_end_ns = int(dry_end_s * NS_PER_S)
         self._lock = threading.Lock()
-        self._utterances: deque[_Utterance] = deque()  # guarded by _lock, as all below
+        self._utterances: deque[Utterance] = deque()  # guarded by _lock, as all below
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._num_queued = 0
         self._news: list[dict[str, Any]] = []
@@ -259,7 +199,7 @@ class SpeechQueue:
             taken = utterance.take_into(out[position:])
             self._num_queued -= taken
             spoken |= taken > 0
-            _pass_marks(utterance, first, position, events)
+            pass_marks(utterance, first, position, events)
             position += taken
             if utterance.pieces:
                 break
@@ -291,9 +231,7 @@ class SpeechQueue:
         self._close(utterance, interrupted=interrupted, out=bodies)
         events += [StreamEvent("speech", offset, body) for body in bodies]
 
-    def _close(
-        self, utterance: _Utterance, *, interrupted: bool, out: list[dict[str, Any]]
-    ) -> None:
+    def _close(self, utterance: Utterance, *, interrupted: bool, out: list[dict[str, Any]]) -> None:
         event = _event("finished", utterance, 0)
         out.append(dict(event.body) | {"interrupted": interrupted})
         if not any(other.name == utterance.name for other in self._utterances):
@@ -306,7 +244,7 @@ class SpeechQueue:
             if len(self._closed) > _MAX_CLOSED:
                 self._closed.popitem(last=False)
 
-    def _find(self, message: PcmMessage) -> _Utterance | None:
+    def _find(self, message: PcmMessage) -> Utterance | None:
         """Return the open utterance that a message belongs to, a new one, or None if it is over."""
         name = message.utterance
         for utterance in self._utterances:
@@ -318,10 +256,10 @@ class SpeechQueue:
             self._closed.pop(name, None)
         if name in self._closed or len(self._utterances) >= MAX_UTTERANCES:
             return None
-        self._utterances.append(_Utterance(name))
+        self._utterances.append(Utterance(name))
         return self._utterances[-1]
 
-    def _is_ready(self, utterance: _Utterance, hold: int) -> bool:
+    def _is_ready(self, utterance: Utterance, hold: int) -> bool:
         if utterance.started and utterance.dry_since_ns is None:
             return True
         if utterance.ended:
@@ -333,25 +271,10 @@ class SpeechQueue:
         return utterance.num_queued >= wanted or waited_ns >= self._prefill_ns
 
 
-def _event(word: str, utterance: _Utterance, offset: int) -> StreamEvent:
+def _event(word: str, utterance: Utterance, offset: int) -> StreamEvent:
     body = {
         "event": word,
         "utt": utterance.name,
         "position": utterance.num_spoken * NS_PER_S // VOICE_RATE_HZ,
     }
     return StreamEvent("speech", offset, body)
-
-
-def _pass_marks(utterance: _Utterance, first: int, offset: int, events: list[StreamEvent]) -> None:
-    """Report the marks among the samples from position `first` on, just spoken at `offset`."""
-    is_end = utterance.ended and not utterance.pieces
-    while utterance.marks and (utterance.marks[0][0] < utterance.num_spoken or is_end):
-        place, name = utterance.marks.popleft()
-        place = min(max(place, first), utterance.num_spoken)
-        body = {
-            "event": "mark",
-            "utt": utterance.name,
-            "position": place * NS_PER_S // VOICE_RATE_HZ,
-            "mark": name,
-        }
-        events.append(StreamEvent("speech", offset + place - first, body))

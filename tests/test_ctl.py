@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from rest_bridge import cli
 from rest_bridge.commands import asking
 from rest_bridge.commands.console import ExitCode
+from rest_bridge.commands.watching import status_lines
+from rest_bridge.sound.health import DeviceHealth
 from tests.test_switching import Live
 
 NOBODY = "tcp://127.0.0.1:9"
@@ -42,6 +45,25 @@ def test_status_names_face_tier_and_stages(ctl):
         assert word in out
     code, out, _ = ctl("status", "--json")
     assert json.loads(out)["phase"] == "live"
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({"locked": True, "ppm": -41.6, "error_ms": 0.42},
+         "voice in  Yeti: clock -42 ppm, +0.4 ms off"),
+        ({}, "voice in  Yeti: its clock is being learnt"),
+        ({"lost": True, "losses": 1}, "voice in  Yeti: gone, it is opened again when it is back"),
+        ({"losses": 2, "note": "It is muted."},
+         "voice in  Yeti: its clock is being learnt, was gone 2 times. It is muted."),
+        ({"role": "camera", "name": "/dev/video10", "losses": 1},
+         "camera    /dev/video10: open, was gone once"),
+    ],
+)  # fmt: skip
+def test_status_says_of_each_device_how_it_does(ctl, facts, line):
+    _, out, _ = ctl("status", "--json")
+    device = asdict(DeviceHealth("voice in", "Yeti")) | facts
+    assert status_lines(json.loads(out) | {"devices": [device]})[-1] == line
 
 
 def test_face_is_changed_and_listed(ctl, live):

@@ -88,6 +88,8 @@ def devices(
     for kind, listing in reply["devices"].items():
         for device in listing["devices"]:
             out.print(f"{kind:8} {'*' if device['default'] else ' '} {device['name']}")
+        if not listing["devices"]:
+            out.print(f"{kind:8}   none: {listing['reason']}")
 
 
 @app.command("config")

@@ -39,7 +39,10 @@ CameraOption = Annotated[
 ]
 VoiceOutOption = Annotated[
     str | None,
-    typer.Option("--voice-out", help="Play the delayed voice on this device, or default."),
+    typer.Option(
+        "--voice-out",
+        help="Play the delayed voice on this device; or default, or cable (a virtual microphone).",
+    ),
 ]
 RecordOption = Annotated[
     Path | None, typer.Option("--record", help="Record to this file: .mp4, .webm or .mov.")

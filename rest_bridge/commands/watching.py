@@ -35,7 +35,24 @@ def status_lines(reply: Mapping[str, Any]) -> list[str]:
             f"output    {output['output']}: {output['state']}, {output['sent']} sent, "
             f"{output['dropped']} dropped{why}"
         )
+    lines += [_device_line(device) for device in reply.get("devices", ())]
     return lines
+
+
+def _device_line(device: Mapping[str, Any]) -> str:
+    """Return a device in words: whether it is there, how far off, how its clock runs."""
+    line = f"{device['role']:9} {device['name']}: "
+    if device["lost"]:
+        return f"{line}gone, it is opened again when it is back"
+    if device["locked"]:
+        line += f"clock {device['ppm']:+.0f} ppm, {device['error_ms']:+.1f} ms off"
+    else:
+        line += "its clock is being learnt" if device["role"] != "camera" else "open"
+    if device["losses"]:
+        line += (
+            f", was gone {device['losses']} times" if device["losses"] > 1 else ", was gone once"
+        )
+    return f"{line}. {device['note']}" if device["note"] else line
 
 
 def watch_daemon(
@@ -63,8 +80,10 @@ def watch_daemon(
                 print_json(event.body)
             else:
                 body = event.body
+                lost = [d["name"] for d in body.get("devices", ()) if d["lost"]]
+                gone = "".join(f" · {name} is gone" for name in lost)
                 out.print(
                     f"{body['elapsed_s']:.0f} s · {body['activity']} · {body['tier']} · "
                     f"{body['fps']:.1f} fps · latency {body['latency_p50_ms']:.0f} ms "
-                    f"(p95 {body['latency_p95_ms']:.0f}) · {body['repeated']} repeated"
+                    f"(p95 {body['latency_p95_ms']:.0f}) · {body['repeated']} repeated{gone}"
                 )

@@ -3,7 +3,8 @@
 First our camera, which OBS's Video Capture Device shows; then OBS's own virtual camera, started by
 `rest-bridge obs setup`, which v4l2-ctl reads. Emulated, this is some thirty times slower than life,
 and a thread that draws without a pause keeps OBS's graphics lock from all others: so OBS draws one
-small picture a second, no preview, and its own screenshots are looked at.
+small picture a second, no preview, and its own screenshots are looked at. What fails is told with
+the driver's state and what each thread of OBS does.
 """
 
 import contextlib
@@ -74,16 +75,51 @@ def until(condition: Callable[[], bool], obs: support.Obs) -> None:
 
 @contextlib.contextmanager
 def telling(obs: support.Obs) -> Iterator[None]:
-    """Where OBS answers no more, say where its threads are."""
+    """Where something does not happen, say what the driver and OBS's threads do."""
     try:
         yield
-    except ObsUnavailable:
-        where = subprocess.run(
-            ["gdb", "-p", str(obs.process.pid), "-batch", "-ex", "thread apply all bt 12"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        sys.stdout.write(where.stdout[-12000:] + obs.log[-3000:])
+    except (ObsUnavailable, AssertionError, subprocess.SubprocessError):
+        tell(obs)
         raise
+
+
+def tell(obs: support.Obs) -> None:
+    """Write the driver's state, OBS's threads and what its outputs have written."""
+    for path in sorted(Path("/sys/class/video4linux/video10").iterdir()):
+        with contextlib.suppress(OSError):
+            sys.stdout.write(f"TELLS {path.name} {path.read_text().strip()}\n")
+    said = subprocess.run(
+        ["v4l2-ctl", "-d", DEVICE, "--all"], capture_output=True, text=True, check=False
+    )
+    sys.stdout.write(said.stdout + said.stderr + obs.log[-4000:])
+    if obs.process.poll() is not None:  # what asked it in vain is not told so while it dies
+        sys.stdout.write(f"TELLS OBS has ended with code {obs.process.returncode}\n")
+        return
+    link._CONNECT_S = link._ANSWER_S = 20.0
+    for request in ("GetStats", "GetVirtualCamStatus"):
+        try:
+            sys.stdout.write(f"TELLS {request} {obs.ask(request)}\n")
+        except (ObsUnavailable, link.ObsRefused) as error:
+            sys.stdout.write(f"TELLS {request} {error}\n")
+    before = threads(obs.process.pid)
+    time.sleep(5.0)
+    for thread, now in threads(obs.process.pid).items():
+        sys.stdout.write(f"TELLS {thread} {before.get(thread)} -> {now}\n")
+
+
+def threads(pid: int) -> dict[str, str]:
+    """Return name, state, ticks, bytes written and place in the kernel of each thread."""
+    found = {}
+    for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        with contextlib.suppress(OSError):
+            fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+            written = (task / "io").read_text().split("wchar: ")[1].split()[0]
+            place = (task / "wchan").read_text()
+            name = (task / "comm").read_text().strip()
+            found[f"{task.name} {name}"] = (
+                f"{fields[0]} {fields[11]}+{fields[12]} {written} {place}"
+            )
+    return found
 
 
 def show_our_camera(obs: support.Obs) -> None:

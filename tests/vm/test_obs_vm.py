@@ -14,6 +14,10 @@ import pytest
 from tests.support.obs import build_plugin
 
 pytestmark = pytest.mark.slow
+# A processor without AVX: llvmpipe, which draws for OBS, would gather with AVX2, and QEMU 7.2 reads
+# one register for another there (QEMU issue 2474), so that OBS died as its camera's first picture
+# was converted.
+PROCESSOR = "Nehalem"
 HERE = Path(__file__).parent
 MACHINE = os.environ.get("REST_BRIDGE_TEST_VM", "")  # tests run without such variables
 TOOLS = ("qemu-system-x86_64", "obs", "Xvfb", "ip")
@@ -34,7 +38,7 @@ def test_obs_shows_our_camera_and_starts_its_own() -> None:
     )
     done = subprocess.run(
         [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "3072",
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR, "-m", "3072",
             "-smp", "2", "-nographic", "-no-reboot", "-nic", "none",
             "-kernel", str(machine / "vmlinuz"), "-initrd", str(machine / "initrd.gz"),
             "-append", f"console=ttyS0 quiet panic=-1 rdinit=/init loglevel=3 guest={guest}",

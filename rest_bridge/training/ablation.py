@@ -13,18 +13,19 @@ from typing import Any, Final
 
 from rest_bridge.training import stages, trials
 from rest_bridge.training.checkpoint import load_checkpoint
-from rest_bridge.training.settings import TrainSettings
+from rest_bridge.training.settings import SHIPPED_STEPS, TrainSettings
 from rest_bridge.training.speech_sessions import Session
 
 log = logging.getLogger(__name__)
 
+FULL: Final = f"full ({SHIPPED_STEPS} step, chunk 1)"
 SAMPLED: Final[dict[str, dict[str, Any]]] = {
-    "full (2 steps, chunk 1)": {},
+    FULL: {},
     "no ID-Sink": {"keep_sink": False},
     "no Context-Cache": {"keep_context": False},
     "8 steps": {"num_steps": 8},
     "4 steps": {"num_steps": 4},
-    "1 step": {"num_steps": 1},
+    "2 steps": {"num_steps": 2},
     "chunk 2": {"chunk_latents": 2},
     "chunk 3": {"chunk_latents": 3},
 }
@@ -82,7 +83,9 @@ def tuned(
         settings.asd, start=settings.asd.start or str(run / "student.pt"),
         teacher=settings.asd.teacher or str(run / "teacher.pt"), validate_every_s=0.0,
     )  # fmt: skip
-    rows = {"before": trials.judge(load_checkpoint(Path(base.start)), held_out)}
+    num_steps = base.validate_steps
+    begun = load_checkpoint(Path(base.start))
+    rows = {"before": trials.judge(begun, held_out, num_steps=num_steps)}
     changed = {name: dataclasses.replace(settings, asd=dataclasses.replace(base, **changes))
                for name, changes in TUNED.items()}  # fmt: skip
     for window in WINDOWS:
@@ -95,6 +98,7 @@ def tuned(
         variant = dataclasses.replace(variant, out=str(folder))
         if not stages.train_stage("asd", variant, seconds=0.0, steps=steps, sessions=sessions):
             break
-        rows[name] = trials.judge(load_checkpoint(folder / "asd.pt"), held_out)
+        saved = load_checkpoint(folder / "asd.pt")
+        rows[name] = trials.judge(saved, held_out, num_steps=num_steps)
         log.info("ablate: %s", name)
     return rows

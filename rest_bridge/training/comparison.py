@@ -127,7 +127,9 @@ def _trial(
     if not loop.run():
         return None
     step_ms = 1000 * loop.trained_s / max(loop.step, 1)
-    row = {**trials.judge(loop.state(), held_out), "step_ms": step_ms}
+    num_steps = settings.student.validate_steps
+    judged = trials.judge(loop.state(), held_out, num_steps=num_steps)
+    row = {**judged, "step_ms": step_ms}
     log.info("compare: %s in %.0f s: score %.3f", folder.name, time.monotonic() - begun,
              row["score"])  # fmt: skip
     return row

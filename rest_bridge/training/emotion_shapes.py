@@ -17,6 +17,7 @@ from rest_bridge.generator.life import LifePlanner
 from rest_bridge.model.dit import StreamingDit
 from rest_bridge.training import losses, rollout
 from rest_bridge.training.expressions import expression_basis
+from rest_bridge.training.settings import SHIPPED_STEPS
 
 _LATENTS, _SETTLED = 14, 5
 _DAMPING = 0.25
@@ -37,7 +38,9 @@ def borrow_wishes(dit: StreamingDit) -> None:
 
 
 @torch.no_grad()
-def shown(dit: StreamingDit, strength: float = _STRENGTH, *, num_steps: int = 2) -> Tensor:
+def shown(
+    dit: StreamingDit, strength: float = _STRENGTH, *, num_steps: int = SHIPPED_STEPS
+) -> Tensor:
     """Return what each emotion adds to a silent, neutral stream, per unit of strength: [E, R].
 
     Args:
@@ -60,7 +63,9 @@ def shown(dit: StreamingDit, strength: float = _STRENGTH, *, num_steps: int = 2)
 
 
 @torch.no_grad()
-def settle_emotions(dit: StreamingDit, *, rounds: int = 20, num_steps: int = 2) -> float:
+def settle_emotions(
+    dit: StreamingDit, *, rounds: int = 20, num_steps: int = SHIPPED_STEPS
+) -> float:
     """Correct the skip's emotion columns until a stream shows the shapes.
 
     Args:

@@ -28,6 +28,7 @@ from rest_bridge.model.dit_block import DitConfig
 from rest_bridge.training.checkpoint import load_checkpoint
 from rest_bridge.training.motion_models import averaged_models
 from rest_bridge.training.package_writer import npz_bytes, write_package_part
+from rest_bridge.training.settings import SHIPPED_STEPS
 from rest_bridge.training.speech_sessions import (
     HISTORY_LATENTS,
     LOOKAHEAD_FRAMES,
@@ -103,7 +104,7 @@ def export_motion(
     package: Path,
     *,
     trained: dict[str, Any],
-    steps: int = 2,
+    steps: int = SHIPPED_STEPS,
     temperature: float = 0.2,
 ) -> None:
     """Write speech_encoder.onnx, dit.onnx, dit_prefill.onnx, audio.npz and their sections.
@@ -312,7 +313,12 @@ def verify_graph(
 
 
 def export_checkpoint(
-    checkpoint: Path, mel: MelConfig, package: Path, *, steps: int = 2, temperature: float = 0.2
+    checkpoint: Path,
+    mel: MelConfig,
+    package: Path,
+    *,
+    steps: int = SHIPPED_STEPS,
+    temperature: float = 0.2,
 ) -> None:
     """Export a checkpoint of a motion stage (its .best or its last).
 

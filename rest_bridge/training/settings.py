@@ -14,6 +14,9 @@ from rest_bridge.errors import ConfigError
 from rest_bridge.model.audio_encoder import SpeechConfig
 from rest_bridge.model.dit import DitConfig
 
+SHIPPED_STEPS: Final = 1
+"""Denoising steps that the package takes by default, hence those by which weights are judged: with
+two, the first guess stands in what the second step reads, and hides what was learnt (LOG.md)."""
 STAGES: Final = ("vae", "speech", "teacher", "student", "asd", "distill")
 """In the order in which they build on one another."""
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -94,7 +97,7 @@ class StageSettings:
     precision: str = "bf16"
     save_every_s: float = 120.0
     validate_every_s: float = 0.0
-    validate_steps: int = 1
+    validate_steps: int = SHIPPED_STEPS
     babble: float = 0.0
     tract: float = 0.0
 

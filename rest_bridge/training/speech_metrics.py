@@ -22,6 +22,7 @@ from rest_bridge.model.dit import StreamingDit
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.training import losses, rollout, speech_data, speech_sessions
 from rest_bridge.training.curves import lip_aperture, mouth_width
+from rest_bridge.training.settings import SHIPPED_STEPS
 from rest_bridge.training.train_speech import encode
 
 FloatArray = npt.NDArray[np.float32]
@@ -43,7 +44,7 @@ def generate(
     dit: StreamingDit,
     sessions: Sequence[speech_sessions.Session],
     *,
-    num_steps: int = 2,
+    num_steps: int = SHIPPED_STEPS,
     chunk_latents: int = 1,
     max_latents: int = 150,
     temperature: float = 1.0,

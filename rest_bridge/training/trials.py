@@ -20,6 +20,7 @@ from rest_bridge.rig import RIG_INDEX, RIG_NAMES
 from rest_bridge.training import speech_metrics
 from rest_bridge.training.curves import lip_aperture
 from rest_bridge.training.motion_models import averaged_models
+from rest_bridge.training.settings import SHIPPED_STEPS
 from rest_bridge.training.speech_sessions import Session
 from rest_bridge.types import LATENT_STRIDE
 
@@ -39,7 +40,7 @@ def judge(
     saved: Mapping[str, Any],
     held_out: Sequence[Session],
     *,
-    num_steps: int = 2,
+    num_steps: int = SHIPPED_STEPS,
     chunk_latents: int = 1,
     temperature: float = 0.2,
     max_latents: int = 100,
@@ -50,7 +51,7 @@ def judge(
     Args:
         saved: content of a checkpoint of a motion stage.
         held_out: validation sessions.
-        num_steps: denoising steps.
+        num_steps: denoising steps; as many as are shipped.
         chunk_latents: latent frames of a chunk.
         temperature: of the noise.
         max_latents: longest clip.

@@ -1,6 +1,7 @@
 """Comparisons and ablations at toy size: one switch each, equal budget, one table."""
 
 import dataclasses
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,21 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 pytest.importorskip("tensorboard")
 
-from rest_bridge.training import ablation, comparison, stages, trials  # noqa: E402
+from rest_bridge.inference.package import ModelPackage  # noqa: E402
+from rest_bridge.training import (  # noqa: E402
+    ablation,
+    comparison,
+    emotion_shapes,
+    speech_metrics,
+    stages,
+    trials,
+)
 from rest_bridge.training.__main__ import main  # noqa: E402
-from rest_bridge.training.settings import read_settings  # noqa: E402
+from rest_bridge.training.settings import (  # noqa: E402
+    SHIPPED_STEPS,
+    StudentSettings,
+    read_settings,
+)
 from rest_bridge.training.speech_metrics import Clip  # noqa: E402
 from rest_bridge.training.speech_sessions import Session  # noqa: E402
 from tests.support.toy_training import toy_settings  # noqa: E402
@@ -29,6 +42,15 @@ def folder(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stage in ("speech", "teacher", "student"):
         assert main([stage, *run]) == 0
     return path
+
+
+def test_weights_are_judged_with_as_many_steps_as_are_shipped() -> None:
+    shipped = int(ModelPackage.load(verify=False).section("dit")["steps"])
+    assert shipped == SHIPPED_STEPS == StudentSettings().validate_steps
+    judges = (trials.judge, speech_metrics.generate, emotion_shapes.settle_emotions)
+    defaults = [inspect.signature(judge).parameters["num_steps"].default for judge in judges]
+    assert set(defaults) == {SHIPPED_STEPS}
+    assert not any("num_steps" in ablation.SAMPLED[name] for name in (ablation.FULL, "chunk 2"))
 
 
 def test_variants_differ_in_one_switch_each(toy_folder: Path) -> None:
@@ -73,10 +95,10 @@ def test_several_seeds_say_whether_a_difference_is_chance() -> None:
 def test_ablations_take_one_thing_away(
     folder: Path, toy_folder: Path, toy_sessions: list[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = ("full (2 steps, chunk 1)", "no ID-Sink", "no Context-Cache")
+    some = (ablation.FULL, "no ID-Sink", "no Context-Cache")
     monkeypatch.setattr(ablation, "SAMPLED", {name: ablation.SAMPLED[name] for name in some})
     rows = ablation.sampled(folder / "student.pt", toy_sessions[:1])
-    full, blind = rows["full (2 steps, chunk 1)"], rows["no ID-Sink"]
+    full, blind = rows[ablation.FULL], rows["no ID-Sink"]
     # Without the sink the reference's 8 and 4 degrees are not even heard of.
     assert blind["identity_deg"] == pytest.approx(6.0, abs=1e-4)
     assert full["identity_deg"] != pytest.approx(6.0, abs=1e-4)

@@ -7,10 +7,18 @@ if(APPLE)
     BUNDLE TRUE BUNDLE_EXTENSION plugin
     MACOSX_BUNDLE_GUI_IDENTIFIER "org.rest-bridge.source"
     MACOSX_BUNDLE_BUNDLE_VERSION "${PROJECT_VERSION}"
-    MACOSX_BUNDLE_SHORT_VERSION_STRING "${PROJECT_VERSION}")
+    MACOSX_BUNDLE_SHORT_VERSION_STRING "${PROJECT_VERSION}"
+    XCODE_ATTRIBUTE_PRODUCT_BUNDLE_IDENTIFIER "org.rest-bridge.source"
+    XCODE_ATTRIBUTE_CODE_SIGN_IDENTITY "-")
+  # Into the bundle while it is built: Xcode signs it, and what is added later breaks the seal.
+  file(GLOB_RECURSE texts RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}/data" "${CMAKE_CURRENT_SOURCE_DIR}/data/*")
+  foreach(text IN LISTS texts)
+    get_filename_component(folder "${text}" DIRECTORY)
+    target_sources(${PROJECT_NAME} PRIVATE "data/${text}")
+    set_source_files_properties("data/${text}" PROPERTIES MACOSX_PACKAGE_LOCATION "Resources/${folder}")
+  endforeach()
   set(plugins "$ENV{HOME}/Library/Application Support/obs-studio/plugins")
   set(binaries ".")
-  set(data "${PROJECT_NAME}.plugin/Contents/Resources")
 elseif(WIN32)
   file(TO_CMAKE_PATH "$ENV{ProgramData}/obs-studio/plugins" plugins)
   set(binaries "${PROJECT_NAME}/bin/64bit")
@@ -34,7 +42,9 @@ if(CMAKE_INSTALL_PREFIX_INITIALIZED_TO_DEFAULT)
 endif()
 install(TARGETS ${PROJECT_NAME} COMPONENT plugin
   LIBRARY DESTINATION "${binaries}" RUNTIME DESTINATION "${binaries}" BUNDLE DESTINATION "${binaries}")
-install(DIRECTORY data/ DESTINATION "${data}" COMPONENT plugin)
+if(NOT APPLE)
+  install(DIRECTORY data/ DESTINATION "${data}" COMPONENT plugin)
+endif()
 
 string(JSON maintainer GET ${buildspec} author)
 string(JSON email GET ${buildspec} email)

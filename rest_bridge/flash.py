@@ -29,7 +29,9 @@ CLICK_HZ: Final = 3000.0
 CLICK_S: Final = 0.05
 """Longer than a frame, so that two frames flash: outlets may drop a picture, and say so."""
 CLICK_LEVEL: Final = 0.7
-PERIOD_S: Final = 1.0
+PERIOD_S: Final = 1.04
+"""26 frames: a camera of 30 fps shows them after five different waits in turn, 5 to 32 ms. A whole
+second is 30 of its turns, so that one run saw one of them only."""
 _FIRST_S: Final = 0.6
 _LATENT_SAMPLES: Final = MODEL_RATE_HZ * LATENT_STRIDE // 25
 _LOUD: Final = 0.2

@@ -45,13 +45,17 @@ def measure_sync(voice_out: str, hear: str, seconds: float, *, json: bool) -> in
         The exit code: failed where sound and picture are apart, or something was not measured.
     """
     from rest_bridge import sync
+    from rest_bridge.sinks.voice_output import DELAY_S
 
     with tempfile.TemporaryDirectory(prefix="rest-bridge-") as folder:
         listeners = sync.default_listeners(voice_out, hear, Path(folder))
         turns = sync.TurnSink()
         for listener in listeners:
             if isinstance(listener, sync.VoiceListener):
-                listener.pictures = {"the frames' turns": turns.flashes_s}
+                shown = f"pictures {DELAY_S * 1000:.0f} ms after their turns (a camera of 30 fps)"
+                listener.pictures = {
+                    shown: lambda since_ns: [at + DELAY_S for at in turns.flashes_s(since_ns)]
+                }
         with progress("clicking and flashing", quiet=json) as report:
             rows = sync.measure(listeners, seconds=seconds, extra=[turns], progress=report)
     ok = all(row.ok for row in rows)

@@ -23,6 +23,9 @@ _PULL_S: Final = 8.0
 """Time constant with which an error of the phase is worn off."""
 JUMP_S: Final = 0.012
 """A larger error is no drift (a stall, a sleep, the start): go there at once, with a short fade."""
+_QUIET_JUMP_S: Final = 0.004
+_QUIET: Final = 0.01
+"""Where the voice is below this (-40 dB), nobody hears a smaller jump either."""
 _JUMP_BLOCKS: Final = 10
 """So many blocks in a row must say so."""
 _FADE: Final = 240
@@ -139,6 +142,11 @@ class Playout:
             self._playing = False
             self._late_ns = 0
 
+    def resume(self) -> None:
+        """The card's count broke off (it ran dry, or another card plays): its times begin anew."""
+        with self._lock:
+            self._tracker.restart()
+
     def push(self, samples: FloatArray, first_index: int, due_ns: int) -> None:
         """Take voice; what was pushed for later indices before is void.
 
@@ -186,7 +194,7 @@ class Playout:
         if not self._playing:
             self._go_to(wanted, wanted_fraction)
             self._playing, error = True, 0.0
-        elif self._is_odd(error):
+        elif self._is_odd(error, num_samples):
             before = self._read(min(_FADE, num_samples), keep=True)
             self.num_jumps += 1
             self.num_skipped += max(0, round(-error))
@@ -205,10 +213,18 @@ class Playout:
     def _go_to(self, base: int, fraction: float) -> None:
         self._base, self._fraction, self._num_odd = base, fraction, 0
 
-    def _is_odd(self, error: float) -> bool:
+    def _is_odd(self, error: float, num_samples: int) -> bool:
         """Whether the voice has been off by more than drift for long enough."""
-        self._num_odd = self._num_odd + 1 if abs(error) > JUMP_S * VOICE_RATE_HZ else 0
+        off_s = abs(error) / VOICE_RATE_HZ
+        odd = off_s > JUMP_S or (off_s > _QUIET_JUMP_S and self._is_quiet(error, num_samples))
+        self._num_odd = self._num_odd + 1 if odd else 0
         return self._num_odd > _JUMP_BLOCKS
+
+    def _is_quiet(self, error: float, num_samples: int) -> bool:
+        """Whether there is nothing to hear where the voice is read, where it should be, between."""
+        off = round(error)
+        around = self._voice.read(self._base - max(0, off), num_samples + abs(off))
+        return float(np.abs(around).max(initial=0.0)) < _QUIET
 
     def _read(self, num_samples: int, speed: float = 1.0, *, keep: bool = False) -> FloatArray:
         """Read from the position on and move it, unless it shall be kept."""

@@ -30,14 +30,17 @@ from rest_bridge.sound.health import DeviceHealth
 from rest_bridge.sound.stream import DEFAULT_NAME, DeviceStream
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray, Frame, FrameFormat, VoiceChunk
 
-DELAY_S: Final = 0.015
-"""A sample sounds so long after it is due: as a camera of 30 fps shows a picture, which is 5 to 32
-ms after its turn (`camera_pace`), and a page at the next refresh of its screen."""
+DELAY_S: Final = 0.020
+"""A sample sounds so long after it is due: in the middle of when a camera of 30 fps shows a
+picture, 5 to 32 ms after its turn (`camera_pace`), and a little more, as those who listen to a
+cable hear up to 5 ms early. A screen shows it at its next refresh."""
 _UNTIMED_DELAY_NS: Final = 60_000_000
 """For frames that come without voice ahead and without a due time."""
 _BLOCK_S: Final = 0.01
 _LONGEST_LATENCY_S: Final = 2.0
 _LATE_S: Final = 0.005
+_RESUME_NS: Final = 2_000_000_000
+"""Some hosts say of every block that they ran dry; so often nothing can begin anew."""
 _NO_PLUGIN: Final = (
     "PortAudio cannot reach PulseAudio; install its plugin: sudo apt install libasound2-plugins"
 )
@@ -53,7 +56,8 @@ class VoiceOutput:
         offset_s: plays so much later, against outputs that show late; negative for earlier.
         heard: what the voice comes from, as the person named it; an output that it hears is
             refused.
-        latency_s: asked of the sound device.
+        latency_s: asked of the sound device; the voice comes earlier than that, so it costs no
+            delay, and a server that stands still for less is not heard.
         playout: gives the samples; a measurement puts its own here.
     """
 
@@ -66,7 +70,7 @@ class VoiceOutput:
         gain_db: float = 0.0,
         offset_s: float = 0.0,
         heard: str = "",
-        latency_s: float = 0.04,
+        latency_s: float = 0.06,
         playout: Playout | None = None,
     ) -> None:
         self.name = "voice output"
@@ -77,6 +81,7 @@ class VoiceOutput:
         self._playout = playout or Playout(DELAY_S + offset_s)
         self._hears_ahead = False
         self._last_due_ns = 0
+        self._resumed_ns = 0
         self._sounddevice: Any = None
         self._stream = DeviceStream(
             "Output device",
@@ -245,8 +250,10 @@ class VoiceOutput:
 
     def _on_request(self, out: Any, num_frames: int, times: Any, status: Any) -> None:
         """PortAudio's callback, in its thread: copy and return."""
-        del status
         now_ns = self._stream.touch()
+        if status and status.output_underflow and now_ns > self._resumed_ns + _RESUME_NS:
+            self._resumed_ns = now_ns
+            self._playout.resume()
         # Some hosts leave the times 0, some report nonsense for the first blocks.
         ahead_s = times.outputBufferDacTime - times.currentTime
         if not 0.0 < ahead_s < _LONGEST_LATENCY_S:

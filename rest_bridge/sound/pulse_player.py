@@ -1,8 +1,8 @@
 """Plays to one sink of PulseAudio, or of PipeWire's stand-in, and knows when each sample sounds.
 
-The server's own client library (`libpulse-simple`, which comes with its tools) in place of
-PortAudio's way through ALSA's plug-in, which has to be installed beside it: one queue less, the
-server itself says how long a sample takes, and after it ran dry it begins anew.
+The server's own client library (which comes with its tools) in place of PortAudio's way through
+ALSA's plug-in, which has to be installed beside it: one queue less, the server itself says how long
+a sample takes, and after it ran dry it begins anew.
 A `PulsePlayer` behaves as an output stream of `sounddevice` does.
 """
 
@@ -15,48 +15,19 @@ from typing import Any, Final
 
 import numpy as np
 
-_PLAYBACK: Final = 1
-_FLOAT32_LE: Final = 5
-_BYTES: Final = 4
-_DEFAULT: Final = 0xFFFF_FFFF
-_LIBRARY: Final = "libpulse-simple.so.0"
+from rest_bridge.sound.pulse_stream import BYTES, PulseStream, load
 
+__all__ = ["PulsePlayer", "load"]
 
-class _Spec(ctypes.Structure):
-    _fields_ = (
-        ("format", ctypes.c_int),
-        ("rate", ctypes.c_uint32),
-        ("channels", ctypes.c_uint8),
-    )
-
-
-class _Attributes(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_uint32) for name in ("maxlength", "tlength", "prebuf", "minreq", "fragsize")
-    )
-
-
-def load() -> Any:
-    """Return the client library; None where there is none."""
-    try:
-        library = ctypes.CDLL(_LIBRARY)
-    except OSError:
-        return None
-    library.pa_simple_new.restype = ctypes.c_void_p
-    library.pa_simple_get_latency.restype = ctypes.c_uint64
-    for name in ("pa_simple_free", "pa_simple_get_latency", "pa_simple_write"):
-        getattr(library, name).argtypes = {
-            "pa_simple_free": [ctypes.c_void_p],
-            "pa_simple_get_latency": [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)],
-            "pa_simple_write": [
-                ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(ctypes.c_int),
-            ],
-        }[name]  # fmt: skip
-    return library
+_WAIT_S: Final = 0.1
+_STEPPED: Final = SimpleNamespace(output_underflow=True)
 
 
 class PulsePlayer:
     """One stream to one sink.
+
+    Nothing is asked for until the server plays and has said how far it is: until then it gets
+    silence, so that the first block that is asked for has its true time already.
 
     Args:
         library: from `load`.
@@ -101,19 +72,21 @@ class PulsePlayer:
         Raises:
             Exception: of the type given: no server, no such sink, or it refuses.
         """
-        size = self._blocksize * self._channels * _BYTES
-        target = round(self._latency_s * self._rate_hz) * self._channels * _BYTES
-        spec = _Spec(_FLOAT32_LE, self._rate_hz, self._channels)
-        attributes = _Attributes(_DEFAULT, target, _DEFAULT, size, _DEFAULT)
-        code = ctypes.c_int(0)
-        stream = self._library.pa_simple_new(
-            None, b"rest_bridge", _PLAYBACK, self._device.encode() or None, b"voice",
-            ctypes.byref(spec), None, ctypes.byref(attributes), ctypes.byref(code),
-        )  # fmt: skip
-        if not stream:
-            raise self._error(f"the sound server refuses (error {code.value})")
+        size = self._blocksize * self._channels * BYTES
+        target = round(self._latency_s * self._rate_hz) * self._channels * BYTES
+        try:
+            stream = PulseStream(
+                self._library,
+                self._device,
+                rate_hz=self._rate_hz,
+                channels=self._channels,
+                target_bytes=target,
+                least_bytes=size,
+            )
+        except OSError as error:
+            raise self._error(f"the sound server refuses ({error})") from error
         self._thread = threading.Thread(
-            target=self._play, args=(ctypes.c_void_p(stream),), name="pulse player", daemon=True
+            target=self._play, args=(stream,), name="pulse player", daemon=True
         )
         self._thread.start()
 
@@ -128,25 +101,32 @@ class PulsePlayer:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(0.5)
 
-    def _play(self, stream: ctypes.c_void_p) -> None:
-        """Thread body: ask for a block, hand it over, as long as the server takes them."""
-        library, code = self._library, ctypes.c_int(0)
+    def _play(self, stream: PulseStream) -> None:
+        """Thread body: hand blocks over, as long as the server takes them."""
         block = np.zeros((self._blocksize, self._channels), np.float32)
-        failed = ctypes.c_uint64(-1).value
+        address = block.ctypes.data_as(ctypes.c_void_p)
         try:
-            while not self._stop.is_set():
-                waits_us = library.pa_simple_get_latency(stream, ctypes.byref(code))
-                if waits_us == failed:
-                    break
-                now_s = time.monotonic()
-                self.latency = waits_us / 1e6
-                times = SimpleNamespace(
-                    currentTime=now_s, outputBufferDacTime=now_s + max(1e-6, self.latency)
-                )
-                self._callback(block, self._blocksize, times, None)
-                data = block.ctypes.data_as(ctypes.c_void_p)
-                if library.pa_simple_write(stream, data, block.nbytes, ctypes.byref(code)) < 0:
-                    break
+            while not self._stop.is_set() and stream.connected:
+                stream.wait(_WAIT_S)
+                while stream.connected and stream.room() >= block.nbytes:
+                    self._fill(stream, block)
+                    if not stream.write(address, block.nbytes):
+                        return
+                if stream.connected:
+                    stream.ask()
         finally:
             self._ended = True
-            library.pa_simple_free(stream)
+            stream.close()
+
+    def _fill(self, stream: PulseStream, block: Any) -> None:
+        """Ask for the next block; silence while nobody knows when it will sound."""
+        waits_s = stream.waits_s()
+        if waits_s is None:
+            block[:] = 0.0
+            return
+        self.latency = max(0.0, waits_s)
+        now_s = time.monotonic()
+        times = SimpleNamespace(
+            currentTime=now_s, outputBufferDacTime=now_s + max(1e-6, self.latency)
+        )
+        self._callback(block, self._blocksize, times, _STEPPED if stream.stepped() else None)

@@ -140,6 +140,42 @@ def test_a_jump_of_the_stream_is_followed_at_once() -> None:
     assert card.playout.num_jumps == 1
 
 
+@pytest.mark.parametrize("off_ms", [-9, 9])
+def test_what_was_placed_wrongly_at_first_is_put_right_in_the_first_pause(off_ms: int) -> None:
+    card = Card(Playout(DELAY_S), latency_ns=LATENCY_NS)
+    card.latency_ns += off_ms * 1_000_000
+    run(card, 25)
+    card.latency_ns = LATENCY_NS
+    run(card, 150, first=25)
+    assert np.abs(offsets_ms(card)[4:]).max() < 4.0
+    assert card.playout.num_jumps == 1
+
+
+def test_nobody_hears_it_being_put_right_while_the_voice_sounds() -> None:
+    card = Card(Playout(DELAY_S))
+    card.latency_ns += 9_000_000
+    run(card, 25, voice=lambda frame: tone(frame * SAMPLES_PER_FRAME))
+    card.latency_ns = LATENCY_NS
+    run(card, 150, first=25, voice=lambda frame: tone(frame * SAMPLES_PER_FRAME))
+    assert card.playout.num_jumps == 0
+    steps = np.abs(np.diff(card.sound[VOICE_RATE_HZ // 2 :], 2))
+    assert steps.max() < 0.5 * (2 * np.pi * 440 / VOICE_RATE_HZ) ** 2 * 1.1
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_a_count_that_broke_off_begins_anew_where_the_card_says_so(resumes: bool) -> None:
+    card = Card(Playout(DELAY_S), jitter_ms=1.0)
+    run(card, 100)
+    card.latency_ns += 70_000_000  # it ran dry and filled its queue again
+    if resumes:
+        card.playout.resume()
+    before = len(card.heard)
+    while card.playout.num_jumps == 0:
+        card.pull()
+    assert len(card.heard) - before <= (15 if resumes else 110)
+    assert (len(card.heard) - before > 50) is not resumes
+
+
 def test_a_card_with_a_long_queue_gets_the_voice_whole_but_later_and_says_so() -> None:
     card = Card(Playout(DELAY_S), latency_ns=300_000_000)
     run(card, 750, voice=lambda frame: tone(frame * SAMPLES_PER_FRAME))

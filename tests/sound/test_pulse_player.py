@@ -2,111 +2,180 @@
 
 import ctypes
 import threading
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
+from rest_bridge.sound import pulse_player
 from rest_bridge.sound.pulse_player import PulsePlayer
+from rest_bridge.sound.pulse_stream import PulseStream, Timing
+
+BLOCK_BYTES = 480 * 2 * 4
 
 
 class Refused(Exception):
     pass
 
 
-class FakeLibrary:
-    """What of libpulse-simple is used; takes `most` blocks, then fails."""
+class FakeStream:
+    """What a player needs of a stream; asks for a block a turn, `most` in all, then is gone."""
 
-    def __init__(self, most: int = 1000, *, refuses: bool = False) -> None:
-        self.most, self.refuses = most, refuses
+    def __init__(self, most: int = 1000, waits: tuple[float | None, ...] = (0.035,)) -> None:
+        self.most, self.waits = most, waits
         self.written: list[np.ndarray] = []
-        self.freed = 0
-        self.asked: dict[str, Any] = {}
+        self.stepped_at: set[int] = set()
+        self.asked = self.closed = self._room = self._taken = 0
+        self.options: dict[str, Any] = {}
         self.full = threading.Event()
 
-    def pa_simple_new(self, server, name, way, device, title, spec, channels, attributes, code):
-        if self.refuses:
-            code._obj.value = 5
-            return None
-        given = spec._obj
-        self.asked = {
-            "device": device, "rate": given.rate, "channels": given.channels,
-            "bytes ahead": attributes._obj.tlength, "bytes at a time": attributes._obj.minreq,
-        }  # fmt: skip
-        return 1234
+    def __call__(self, library: Any, device: str, **options: Any) -> "FakeStream":
+        self.options = {"device": device, **options}
+        return self
 
-    def pa_simple_get_latency(self, stream, code):
-        assert stream.value == 1234
-        return 35_000
-
-    def pa_simple_write(self, stream, data, size, code):
+    @property
+    def connected(self) -> bool:
         if len(self.written) >= self.most:
             self.full.set()
-            return -1
-        raw = ctypes.string_at(data, size)
+        return not self.full.is_set()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(0)
+        self._room = BLOCK_BYTES
+
+    def room(self) -> int:
+        return self._room
+
+    def waits_s(self) -> float | None:
+        self._taken += 1
+        return self.waits[min(self._taken, len(self.waits)) - 1]
+
+    def stepped(self) -> bool:
+        return len(self.written) in self.stepped_at
+
+    def write(self, address: Any, num_bytes: int) -> bool:
+        raw = ctypes.string_at(address, num_bytes)
         self.written.append(np.frombuffer(raw, np.float32).copy())
-        return 0
+        self._room -= num_bytes
+        return True
 
-    def pa_simple_free(self, stream):
-        self.freed += 1
+    def ask(self) -> None:
+        self.asked += 1
+
+    def close(self) -> None:
+        self.closed += 1
 
 
-def player(library: FakeLibrary, callback) -> PulsePlayer:
+def player(stream: Any, callback: Any, patch: pytest.MonkeyPatch) -> PulsePlayer:
+    patch.setattr(pulse_player, "PulseStream", stream)
     return PulsePlayer(
-        library, "sink", rate_hz=48_000, channels=2, blocksize=480, latency_s=0.04,
+        None, "sink", rate_hz=48_000, channels=2, blocksize=480, latency_s=0.04,
         callback=callback, error=Refused,
     )  # fmt: skip
 
 
-def test_every_block_is_asked_for_with_the_time_at_which_it_sounds_and_handed_over() -> None:
-    library, times_s, count = FakeLibrary(most=5), [], iter(range(100))
+def test_every_block_is_asked_for_with_the_time_at_which_it_sounds_and_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, times_s, count = FakeStream(most=5), [], iter(range(100))
 
-    def callback(out, num_samples, times, status):
+    def callback(out: Any, num_samples: int, times: Any, status: Any) -> None:
         assert out.shape == (num_samples, 2) == (480, 2)
+        assert status is None
         times_s.append(times.outputBufferDacTime - times.currentTime)
         out[:] = next(count)
 
-    stream = player(library, callback)
-    assert not stream.active
-    stream.start()
-    assert library.full.wait(5.0)
-    stream.close()
-    assert [float(block[0]) for block in library.written] == [0, 1, 2, 3, 4]
-    assert times_s == [pytest.approx(0.035, abs=1e-6)] * 6
-    assert library.asked == {
-        "device": b"sink", "rate": 48_000, "channels": 2, "bytes ahead": 1920 * 8,
-        "bytes at a time": 480 * 8,
+    playing = player(stream, callback, monkeypatch)
+    assert not playing.active
+    playing.start()
+    assert stream.full.wait(5.0)
+    playing.close()
+    assert [float(block[0]) for block in stream.written] == [0, 1, 2, 3, 4]
+    assert times_s == [pytest.approx(0.035, abs=1e-6)] * 5
+    assert stream.options == {
+        "device": "sink", "rate_hz": 48_000, "channels": 2, "target_bytes": 1920 * 8,
+        "least_bytes": 480 * 8,
     }  # fmt: skip
-    assert stream.latency == pytest.approx(0.035)
+    assert playing.latency == pytest.approx(0.035)
+    assert not playing.active
+    assert stream.closed == 1
 
 
-def test_a_server_that_goes_ends_the_stream_and_nothing_is_kept() -> None:
-    library = FakeLibrary(most=1)
-    stream = player(library, lambda *_: None)
-    stream.start()
-    assert library.full.wait(5.0)
-    stream.close()
-    assert not stream.active
-    assert library.freed == 1
+def test_no_voice_is_asked_for_while_the_server_does_not_say_when_it_sounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = FakeStream(most=6, waits=(None, None, 0.02, 0.02, None, 0.03))
+
+    def callback(out: Any, *_: Any) -> None:
+        out[:] = 1.0
+
+    playing = player(stream, callback, monkeypatch)
+    playing.start()
+    assert stream.full.wait(5.0)
+    playing.close()
+    assert [float(block[0]) for block in stream.written] == [0, 0, 1, 1, 0, 1]
+    assert stream.asked >= 5
 
 
-def test_a_refusal_is_raised_as_the_error_asked_for() -> None:
-    stream = player(FakeLibrary(refuses=True), lambda *_: None)
-    with pytest.raises(Refused, match=r"refuses .error 5."):
-        stream.start()
-    assert not stream.active
+def test_a_count_that_broke_off_is_told_as_an_underflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, told = FakeStream(most=4), []
+    stream.stepped_at = {2}
+    playing = player(stream, lambda *given: told.append(given[3]), monkeypatch)
+    playing.start()
+    assert stream.full.wait(5.0)
+    playing.close()
+    assert [bool(status) for status in told] == [False, False, True, False]
+    assert told[2].output_underflow
 
 
-def test_close_stops_it_and_may_be_called_again() -> None:
-    library, going = FakeLibrary(most=10**9), threading.Event()
+def test_a_refusal_is_raised_as_the_error_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("No such entity")
 
-    def callback(*_):
-        going.set()
+    playing = player(refuse, lambda *_: None, monkeypatch)
+    with pytest.raises(Refused, match=r"refuses \(No such entity\)"):
+        playing.start()
+    assert not playing.active
 
-    stream = player(library, callback)
-    stream.start()
+
+def test_close_stops_it_and_may_be_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, going = FakeStream(most=10**9), threading.Event()
+    playing = player(stream, lambda *_: going.set(), monkeypatch)
+    playing.start()
     assert going.wait(5.0)
-    stream.close()
-    stream.close()
-    assert not stream.active
-    assert library.freed == 1
+    playing.close()
+    playing.close()
+    assert not playing.active
+    assert stream.closed == 1
+
+
+def said(**values: int) -> PulseStream:
+    """Return a stream whose server said that a moment ago."""
+    now_us = int(time.time() * 1e6) - values.pop("age_us", 0)
+    timing = Timing(seconds=now_us // 10**6, microseconds=now_us % 10**6, playing=1)
+    for name, value in values.items():
+        setattr(timing, name, value)
+
+    class Library:
+        def pa_stream_get_timing_info(self, stream: Any) -> Any:
+            return ctypes.pointer(timing)
+
+    stream = PulseStream.__new__(PulseStream)
+    stream._library, stream._stream, stream._bytes_a_second = Library(), None, 48_000 * 8
+    return stream
+
+
+def test_what_waits_is_what_the_server_holds_less_the_age_of_its_word() -> None:
+    queued = {"write_index": 48_000 * 8, "read_index": 48_000 * 8 - 1920 * 8}
+    assert said(**queued, sink_usec=15_000).waits_s() == pytest.approx(0.055, abs=0.002)
+    old = said(**queued, sink_usec=15_000, age_us=20_000)
+    assert old.waits_s() == pytest.approx(0.035, abs=0.002)
+    set_clock = said(**queued, sink_usec=15_000, age_us=3_600_000_000)
+    assert set_clock.waits_s() == pytest.approx(0.055, abs=0.002)
+
+
+@pytest.mark.parametrize("what", ["playing", "write_index_corrupt", "read_index_corrupt"])
+def test_nothing_is_known_while_the_server_stands_or_its_count_is_doubtful(what: str) -> None:
+    stream = said(**{what: 0 if what == "playing" else 1})
+    assert stream.waits_s() is None

@@ -45,7 +45,8 @@ class FakeStream:
         """Ask for sound as PortAudio does; return float32 [S, C]."""
         out = np.full((num_frames, self.options["channels"]), np.nan, np.float32)
         times = SimpleNamespace(outputBufferDacTime=now_s + 0.02, currentTime=now_s)
-        self.options["callback"](out, num_frames, times, SimpleNamespace())
+        status = SimpleNamespace(output_underflow=False)
+        self.options["callback"](out, num_frames, times, status)
         return out
 
 

@@ -14,9 +14,9 @@ import pytest
 from tests.support.obs import build_plugin
 
 pytestmark = pytest.mark.slow
-# A processor without AVX: llvmpipe, which draws for OBS, would gather with AVX2, and QEMU 7.2 reads
-# one register for another there (QEMU issue 2474), so that OBS died as its camera's first picture
-# was converted.
+# A processor without AVX: llvmpipe, which draws for OBS, would gather with AVX2, and QEMU 7.2 takes
+# no index for index register 4 there (QEMU issue 2474): OBS died at `vpgatherdd (%rcx,%ymm4,1)` as
+# its camera's first picture was converted.
 PROCESSOR = "Nehalem"
 HERE = Path(__file__).parent
 MACHINE = os.environ.get("REST_BRIDGE_TEST_VM", "")  # tests run without such variables

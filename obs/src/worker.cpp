@@ -18,6 +18,8 @@ namespace {
 
 constexpr int64_t kWatchNs = 100'000'000;
 constexpr int64_t kPatienceNs = 5'000'000'000;
+// A daemon's name comes on another socket than its pictures, a little before or after the first.
+constexpr int64_t kNameNs = 1'000'000'000;
 // ZeroMQ connects again by itself, but gives up for good where something else than ZeroMQ has
 // answered: a silent connection is made anew, ever more seldom.
 constexpr int64_t kFirstRenewalNs = 6'000'000'000;
@@ -48,6 +50,7 @@ struct Worker::Connection {
   std::unique_ptr<Remote> remote;
   std::unique_ptr<Player> player;
   int64_t begun_ns = 0, watched_ns = 0, late_told_ns = 0, quiet_since_ns = 0;
+  int64_t shown_since_ns = 0;  // 0: no pictures come
   uint64_t streams = 0, refused = 0, late = 0;
   bool paused = false;
 };
@@ -223,7 +226,14 @@ void Worker::Watch(Connection *connection) {
   connection->watched_ns = rb_now_ns();
   rb_status status;
   rb_client_status(connection->client.raw, &status);
-  const bool is_live = status.connected != 0 && status.frames > 0;
+  if (status.connected == 0 || status.frames == 0) {
+    connection->shown_since_ns = 0;
+  } else if (connection->shown_since_ns == 0) {
+    connection->shown_since_ns = connection->watched_ns;
+  }
+  const bool is_live =
+      connection->shown_since_ns != 0 &&
+      (status.server[0] != 0 || connection->watched_ns - connection->shown_since_ns >= kNameNs);
   if (is_live && (state_ != State::kLive || status.streams != connection->streams)) {
     Begin(connection, status);
   } else if (!is_live && state_ == State::kLive) {

@@ -12,7 +12,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -60,6 +60,12 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(obs.app, name="obs")
 
 
+_TOLD_BY_THE_DAEMON: Final = frozenset(
+    {"rest_bridge.sound.keeper", "rest_bridge.audio.pulse_recorder"}
+)
+"""A device that goes and comes back is told once, in the daemon's own words."""
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         out.print(f"rest-bridge {__version__}")
@@ -78,7 +84,12 @@ def _global_options(  # pyright: ignore[reportUnusedFunction] - typer calls it
 ) -> None:
     del version
     level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    if not debug:
+        handler.addFilter(lambda record: record.name not in _TOLD_BY_THE_DAEMON)
+    logging.basicConfig(
+        level=level, format="%(levelname)s %(name)s: %(message)s", handlers=[handler]
+    )
     if context.invoked_subcommand is None:
         # What people type who never read a manual. The command's code is the program's.
         raise typer.Exit(stream.start())

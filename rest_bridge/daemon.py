@@ -172,8 +172,8 @@ class Daemon:
         }
 
     def stop(self) -> None:
-        """End soon, as Ctrl-C does."""
-        self._interrupt()
+        """End soon, in good order: asked by a control client."""
+        self._stop.set()
 
     def operations(self) -> Mapping[str, "Operation"]:
         """Return what control clients may ask for."""

@@ -56,7 +56,7 @@ class Outcome:
 
     Attributes:
         status: the last one.
-        interrupted: ended by a signal or `stop`, not because voice or time were over.
+        interrupted: ended by a signal, not by `stop` or because voice or time were over.
         failures: one sentence for each output that failed.
         required_failed: one of them was required.
     """

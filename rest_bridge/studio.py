@@ -262,6 +262,6 @@ class Studio:
         if running is not None and running.settings != outlet.settings:
             raise SinkError(
                 f"A recording into {running.settings.get('path', 'another file')} runs; stop it "
-                "first with recording.stop."
+                "first: rest-bridge ctl record stop (operation recording.stop)."
             )
         return self.start_output("recording", settings)

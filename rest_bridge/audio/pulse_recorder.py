@@ -15,24 +15,32 @@ from typing import Final
 import numpy as np
 
 from rest_bridge.audio.live_source import LiveSource
+from rest_bridge.audio.microphone import NO_MICROPHONE
 from rest_bridge.errors import SourceError
 from rest_bridge.sound import pulse
 from rest_bridge.sound.pulse_watch import PulseWatch
 from rest_bridge.types import VOICE_RATE_HZ
 
 DEFAULT_MONITOR: Final = ""
+DEFAULT_MICROPHONE: Final = "@DEFAULT_SOURCE@"
 _BLOCK_SAMPLES: Final = VOICE_RATE_HZ // 100
 _RETRY_S: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
 
+def can_record() -> bool:
+    """Return whether the tool that records is here."""
+    return shutil.which("parec") is not None
+
+
 class PulseSource(LiveSource):
     """One source of the sound server as a voice; silence while it delivers nothing.
 
     Args:
-        device: the server's name of a source or monitor; empty for what the default output plays,
-            also after another output has become the default.
+        device: the server's name of a source or monitor; DEFAULT_MONITOR for what the default
+            output plays and DEFAULT_MICROPHONE for the default microphone, also after others have
+            become the default.
         latency_s: asked of the server.
 
     Raises:
@@ -40,19 +48,21 @@ class PulseSource(LiveSource):
     """
 
     def __init__(self, device: str = DEFAULT_MONITOR, *, latency_s: float = 0.01) -> None:
-        is_microphone = bool(device) and not device.endswith(".monitor")
-        title = f"Microphone {device!r}" if is_microphone else ""
-        super().__init__(device or "what the computer plays", title, never_silent=is_microphone)
-        self._device = device
-        self._latency_ms = max(1, round(latency_s * 1000))
         server = pulse.query()
         if isinstance(server, str):
             raise SourceError(f"The computer's sound cannot be heard: {server}.")
-        if shutil.which("parec") is None:
+        if not can_record():
             raise SourceError(f"The computer's sound cannot be heard: {pulse.MISSING_TOOLS}.")
-        self._target = device or server.default_monitor
+        self._device, self._target = device, _target(server, device)
+        is_microphone = bool(device) and not device.endswith(".monitor")
+        name = self._target if device else "what the computer plays"
+        title = f"Microphone {name!r}" if is_microphone else ""
+        super().__init__(name, title, never_silent=is_microphone)
+        self._latency_ms = max(1, round(latency_s * 1000))
         self._num_channels = _num_channels(server, self._target)
         if not self._target:
+            if device == DEFAULT_MICROPHONE:
+                raise SourceError(f"{NO_MICROPHONE}.")
             raise SourceError(
                 "The computer has no output whose sound could be heard; connect one, or make a "
                 "virtual one: pactl load-module module-null-sink"
@@ -128,13 +138,15 @@ class PulseSource(LiveSource):
             self.write(mono, time.monotonic_ns(), rate_hz=VOICE_RATE_HZ)
 
     def _follow(self, server: pulse.PulseServer) -> None:
-        """Record from another monitor when the default output has changed; give up what is gone."""
-        target = self._device or server.default_monitor
+        """Record from another source when the default has changed; give up what is gone."""
+        target = _target(server, self._device)
         there = any(source.name == target for source in server.sources)
         with self._lock:
             if there and target != self._target:
-                _log.info("The default output is now %s.", server.default_sink)
+                _log.info("The default is now %s.", target)
                 self._target = target
+                if self._device == DEFAULT_MICROPHONE:
+                    self.name = target
                 self._num_channels = _num_channels(server, target)
             elif there or self._lost:
                 return
@@ -174,6 +186,13 @@ def _parec(target: str, num_channels: int, latency_ms: int) -> list[str]:
         "--client-name=rest_bridge",
         "--stream-name=voice",
     ]
+
+
+def _target(server: pulse.PulseServer, device: str) -> str:
+    """Return the source that is meant; empty where there is none."""
+    if device == DEFAULT_MICROPHONE:
+        return server.default_microphone
+    return device or server.default_monitor
 
 
 def _num_channels(server: pulse.PulseServer, name: str) -> int:

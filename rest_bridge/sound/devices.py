@@ -7,7 +7,7 @@ device that is plugged in.
 
 import difflib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from rest_bridge.errors import RestBridgeError, SourceError
@@ -124,7 +124,9 @@ def _list(kind: DeviceKind) -> DeviceList:
             return _windows_loopbacks()
     else:
         others = list_portaudio(kind)
-        devices += others.devices
+        known = any(device.is_default for device in devices)
+        # "default" of ALSA leads to the server's: one default is enough.
+        devices += [replace(d, is_default=d.is_default and not known) for d in others.devices]
         reasons += [others.reason] if others.reason else []
     if devices:
         return DeviceList(tuple(devices))

@@ -56,6 +56,12 @@ class PulseServer:
         monitors = [source for source in self.sources if source.monitor_of == self.default_sink]
         return monitors[0].name if monitors else ""
 
+    @property
+    def default_microphone(self) -> str:
+        """Name of the default source; empty where that only hears what the computer plays."""
+        found = (s.name for s in self.sources if s.is_default and not s.monitor_of)
+        return next(found, "")
+
 
 def query() -> PulseServer | str:
     """Ask the server what it has.

@@ -67,6 +67,26 @@ def test_default_microphone_hears_a_tone(pulse: PulseAudio) -> None:
         assert source.num_dropped == 0
 
 
+def test_the_word_mic_is_the_servers_default_also_after_another_became_it(
+    pulse: PulseAudio,
+) -> None:
+    number = pulse.pactl(
+        "load-module", "module-remap-source", "master=rb_cable.monitor", "source_name=rb_second"
+    )
+    assert number
+    try:
+        with open_source("mic") as source:
+            assert source.name == "rb_mic"
+            assert_hears(source, pulse, "rb_micfeed", 440.0)
+            pulse.pactl("set-default-source", "rb_second")
+            listen(source, 1.0)
+            assert_hears(source, pulse, "rb_cable", 610.0)
+            assert source.name == "rb_second"
+    finally:
+        pulse.pactl("set-default-source", "rb_mic")
+        pulse.pactl("unload-module", number.strip())
+
+
 def test_microphone_by_name(pulse: PulseAudio) -> None:
     source = open_source("rb_mic")
     try:
@@ -143,6 +163,8 @@ def test_devices_are_listed_with_paste_able_names_and_defaults(pulse: PulseAudio
     assert outputs["rb_speakers"].is_default
     assert {"rb_cable", "rb_micfeed"} <= set(outputs)
     assert "pulse" in inputs  # PortAudio's own are there as well
+    for listed in (inputs, monitors, outputs):
+        assert sum(device.is_default for device in listed.values()) == 1
 
 
 def test_unknown_and_ambiguous_names_list_what_there_is(pulse: PulseAudio) -> None:

@@ -11,10 +11,12 @@ import pytest
 from rest_bridge.audio import loopback, system
 from rest_bridge.audio import source as source_module
 from rest_bridge.audio.file import FileSource
+from rest_bridge.audio.pulse_recorder import DEFAULT_MICROPHONE
 from rest_bridge.audio.source import open_source
 from rest_bridge.errors import SourceError
-from rest_bridge.sound import portaudio
+from rest_bridge.sound import portaudio, pulse
 from rest_bridge.sound.devices import DeviceList, SoundDevice
+from rest_bridge.sound.pulse import PulseDevice, PulseServer
 from tests.conftest import WavWriter
 from tests.support.fake_sounddevice import alsa, device
 
@@ -23,6 +25,23 @@ from tests.support.fake_sounddevice import alsa, device
 def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("list_inputs", "list_monitors"):
         monkeypatch.setattr(source_module, name, lambda: DeviceList((), "no sound server runs"))
+
+
+@pytest.mark.parametrize("default", ["mic", "hdmi.monitor"])
+def test_the_default_microphone_is_the_servers_unless_that_hears_what_is_played(
+    default: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = tuple(
+        PulseDevice(name, name, name.removesuffix(".monitor") if "." in name else "", 48_000, 2,
+                    name == default)
+        for name in ("mic", "hdmi.monitor")
+    )  # fmt: skip
+    monkeypatch.setattr(pulse, "query", lambda: PulseServer(sources, (), "hdmi"))
+    monkeypatch.setattr(source_module, "can_record", lambda: True)
+    for name in ("PulseSource", "MicrophoneSource"):
+        monkeypatch.setattr(source_module, name, lambda *given, n=name, **_: (n, *given))
+    expected = ("PulseSource", DEFAULT_MICROPHONE) if default == "mic" else ("MicrophoneSource",)
+    assert open_source("mic") == expected
 
 
 def test_a_file_is_a_file(write_wav: WavWriter) -> None:

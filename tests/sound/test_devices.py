@@ -145,6 +145,19 @@ def test_pulse_sources_are_read_from_json(monkeypatch: pytest.MonkeyPatch) -> No
     )  # fmt: skip
     assert (monitor.monitor_of, monitor.rate_hz) == ("hdmi", 48000)
     assert server.default_monitor == "hdmi.monitor"
+    assert server.default_microphone == "mic"
+
+
+def test_a_monitor_as_the_default_source_is_no_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = INFO.replace("Default Source: mic", "Default Source: hdmi.monitor")
+    answer_pactl(
+        monkeypatch,
+        {"info": info, "--format=json list sources": json.dumps(SOURCES),
+         "--format=json list sinks": "[]"},
+    )  # fmt: skip
+    server = pulse.query()
+    assert isinstance(server, pulse.PulseServer)
+    assert server.default_microphone == ""
 
 
 def test_pulse_before_version_16_is_read_from_the_short_list(

@@ -16,25 +16,22 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar
-from rest_bridge.generator.fields import grid_points, invert, read_field, smoothstep, to_local
+from rest_bridge.generator.fields import grid_points, invert, read_field, to_local
+from rest_bridge.generator.picture_border import PictureBorder
 from rest_bridge.generator.seam import Seam
 from rest_bridge.types import Array
 
 FULL_BOX: Final = np.array([0, 0, 1, 1], np.float32)
 _LINE_SAMPLES: Final = 65
 _COVERAGE_CELLS: Final = 128
-_BORDER: Final = 0.09
-"""Next to a border that cuts the person off nothing moves inwards: nothing is known beyond it."""
-_CUT: Final = 40 / 255
-"""Coverage of a border's cell from which the person goes on beyond it."""
-_POSE_LIMITS: Final = np.array([35, 25, 30, 0.6, 0.6, 0.4], np.float32)
+_POSE_LIMITS: Final = np.array([40, 25, 30, 0.6, 0.6, 0.4], np.float32)
 _FACING: Final = 40.0
 """Degrees from the camera beyond which a face shows a side that no portrait has; a portrait that is
 turned already goes less far that way."""
 _LEAST_TURN: Final = 10.0
-_NOD: Final = 18.0
+_NOD: Final = 16.0
 """Degrees down at which a chin comes over the mouth."""
-_EASE: Final = 0.7
+_EASE: Final = 0.85
 """Share of a limit from which on turns grow less."""
 
 
@@ -83,7 +80,7 @@ class BaseFlow:
         cells = head.depth.shape[0]
         self.eye_distance = avatar.eye_distance
         self._head = head
-        self._held = _held_at_borders(avatar, cells)
+        self._border = PictureBorder(avatar, cells)
         own_yaw = float(avatar.own_pose[0])
         self._turns = tuple(
             min(max(_FACING - side * own_yaw, _LEAST_TURN), float(_POSE_LIMITS[0]))
@@ -127,18 +124,16 @@ class BaseFlow:
                 relative to the portrait's own pose.
 
         Returns:
-            backward float32 [P, P, 2] and forward float32 [P, P, 2] over the whole canvas.
+            backward float32 [P, P, 2] and forward float32 [P, P, 2] over the whole canvas; the
+            latter knows of no borders.
         """
         limited = self._within_reach(pose)
         turned = self._relative @ rotation(*limited[:3]).T * (1.0 + limited[5])
         moved = (turned - self._relative)[..., :2] + limited[3:5] * self.eye_distance
         forward = moved * self._head.weight[..., None] * np.array([1, -1], np.float32)
         forward = forward.astype(np.float32)
-        if self._held is not None:
-            right_and_down, left_and_up = self._held
-            inwards = np.maximum(forward, 0) * right_and_down
-            forward = inwards + np.minimum(forward, 0) * left_and_up
-        return invert(forward, FULL_BOX, self._head_places), forward
+        back = invert(forward, FULL_BOX, self._head_places)
+        return self._border.kept(back, self._head_places), forward
 
     def _within_reach(self, pose: Array) -> Array:
         """Return a pose that the portrait can show: turns end softly where its far side folds."""
@@ -255,40 +250,6 @@ def _eased(angle: float, limit: float) -> float:
     if angle <= begin:
         return angle
     return begin + (limit - begin) * float(np.tanh((angle - begin) / (limit - begin)))
-
-
-def _held_at_borders(avatar: Avatar, cells: int) -> tuple[Array, Array] | None:
-    """Return how freely places move away from borders that cut the person off.
-
-    Along a border and out of the picture everything moves freely.
-
-    Args:
-        avatar: the avatar.
-        cells: P.
-
-    Returns:
-        float32 [P, P, 2], 0..1, gains of motion (x, y) to the right and down, away from the left
-        and the upper border, and of motion to the left and up; None if no border cuts anybody off.
-    """
-    if not (avatar.picture[..., 3] == 255).all():
-        return None
-    cover = np.ones((cells, cells), np.float32)
-    if avatar.backdrop.stands_still:
-        person = avatar.backdrop.cutout[..., 3]
-        cover = cv2.resize(person, (cells, cells), interpolation=cv2.INTER_AREA) / np.float32(255)
-    sides: list[Array] = []
-    for turns in (1, 0, -1, 2):  # left, upper, right and lower border turned to the top
-        turned = np.rot90(cover, -turns)
-        cut = np.zeros(turned.shape, np.uint8)
-        cut[0] = turned[0] > _CUT
-        if cut.any():
-            away = cv2.distanceTransform(1 - cut, cv2.DIST_L2, 5) / np.float32(cells)
-            sides.append(np.rot90(smoothstep(0.0, _BORDER, away), turns))
-        else:
-            sides.append(np.ones((cells, cells), np.float32))
-    if all((side == 1).all() for side in sides):
-        return None
-    return np.stack(sides[:2], -1), np.stack(sides[2:], -1)
 
 
 def _smooth_along(values: Array) -> Array:

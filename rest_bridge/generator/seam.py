@@ -18,7 +18,7 @@ from rest_bridge.types import Array
 
 _ROUND: Final = {"mouthFunnel": 1.2, "mouthPucker": 1.0}
 """How much each shape rounds the opening."""
-_NARROWED: Final = 0.42
+_NARROWED: Final = 0.28
 """Share of the lips that touch at the corners of a fully rounded mouth."""
 _OPENS: Final = 0.9
 """Share of the lips that part when a mouth opens unrounded: its corners are soft."""

@@ -154,7 +154,7 @@ def _found_landmarks(
             f"Face {number} was asked for, but the picture has {len(faces)}; choose with "
             f"--face 1 to --face {len(faces)}: {path}"
         )
-    points, confidence = find_landmarks(rgb, faces[number - 1].box, package)
+    points, confidence = find_landmarks(rgb, faces[number - 1].box, package, careful=True)
     if package.has("refine.npz"):
         # Halfway: their errors differ (eyes .028, .031, halfway .025 eye distances; mouth .036,
         # .036, .030; 28 portraits that neither has seen).

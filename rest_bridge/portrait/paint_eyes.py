@@ -78,7 +78,9 @@ _SKIN_LEVELS = 80
 """Difference from the skin's colour up to which a pixel is skin to be continued."""
 _SOFT_EDGE = 0.04
 """Eye widths of the soft edge of lines and of the eye's white."""
-_SPECK_LEVELS = 85
+_SPECK_LEVELS = (85, 45)
+"""Differences from the skin's colour by which bits are told from it: at the higher one a dark bit
+is a piece of its own, the lower one sees what is left of the eye's white."""
 _LARGEST_SPECK = 0.3
 """Side, eye widths, of the largest bit that is wiped away."""
 
@@ -252,23 +254,28 @@ def _drawn_eye(eye: _EyePlace, own: Array, light: Light) -> Array:
         grown = cv2.dilate(grown, kernel) & (ball | (near & is_line))
     # The line's soft edge goes as well, but not what has another colour.
     paler = np.abs(own - light.skin).max(-1) < 110
-    for _ in range(max(1, round(_SOFT_EDGE / eye.pixel))):
-        grown |= cv2.dilate(grown, kernel) & (paler | (near & (t > curve["upper"] - 0.05)))
+    rounds = max(1, round(_SOFT_EDGE / eye.pixel))
+    for k in range(rounds):
+        rim = near if 2 * k < rounds else near & (t > curve["upper"] - 0.05)
+        grown |= cv2.dilate(grown, kernel) & (paler | rim)
     return cv2.GaussianBlur(grown.astype(np.float32), (3, 3), 0.6)
 
 
 def _specks(eye: _EyePlace, own: Array, hide: Array, light: Light) -> Array:
     """Return the coverage [H, W] of what would stay of the eye: bits that hang on to nothing."""
     s, t, curve = eye.s, eye.t, eye.curve
-    left = (hide < 0.5) & (np.abs(own - light.skin).max(-1) > _SPECK_LEVELS)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(left.astype(np.uint8), connectivity=8)
     near = (s > -0.55) & (s < 1.55) & (t < float(curve["lower"].max()) + 0.05)
     near &= t > float(curve["upper"].min()) - 0.2
+    away = np.abs(own - light.skin).max(-1)
     out = np.zeros(own.shape[:2], np.uint8)
-    for part in range(1, count):
-        inside = parts == part
-        if stats[part, cv2.CC_STAT_AREA] < (_LARGEST_SPECK / eye.pixel) ** 2 and near[inside].all():
-            out[inside] = 1
+    for level in _SPECK_LEVELS:
+        left = ((hide < 0.5) & (away > level)).astype(np.uint8)
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(left, connectivity=8)
+        for part in range(1, count):
+            inside = parts == part
+            small = stats[part, cv2.CC_STAT_AREA] < (_LARGEST_SPECK / eye.pixel) ** 2
+            if small and near[inside].all():
+                out[inside] = 1
     grown = cv2.dilate(out, np.ones((3, 3), np.uint8), iterations=max(1, round(0.03 / eye.pixel)))
     return cv2.GaussianBlur(grown.astype(np.float32), (3, 3), 0.6)
 

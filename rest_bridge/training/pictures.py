@@ -15,7 +15,7 @@ import numpy as np
 from rest_bridge.gallery import built_in_faces, built_in_voice, load_avatar
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.rig import RIG_INDEX
-from rest_bridge.training import kind_sheets
+from rest_bridge.training import hard_moments, kind_sheets
 from rest_bridge.training.curves import lip_aperture
 from rest_bridge.training.evaluation.driving import Driver, read_voice, stack_rig
 from rest_bridge.training.evaluation.portraits import PortraitShelf
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path, default=None, help="default: beside the model card")
     parser.add_argument("--package", type=Path, default=None, help="model package (shipped one)")
     parser.add_argument("--kinds", action="store_true", help="labelled sheets of each kind")
+    parser.add_argument("--hard", action="store_true", help="a sheet of teeth and fast motion")
     parser.add_argument("--png", type=Path, default=None, help="with --kinds: PNG to look at")
     parser.add_argument(
         "--assets", type=Path, default=None, help="with --kinds: held-out portraits, too (PNG only)"
@@ -92,6 +93,8 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
     if args.kinds:
         draw_kinds(package, sheets, args.png, args.assets)
+    elif args.hard:
+        draw_hard(package, args.images)
     else:
         draw_faces(package, args.images, sheets)
 
@@ -117,6 +120,23 @@ def draw_kinds(package: ModelPackage, sheets: Path, png: Path | None, assets: Pa
             picture = kind_sheets.kind_sheet(driver, shelf.avatar(name), moments, kind)
             kind_sheets.write_sheets({kind: picture}, png, png=png)
             print(png / kind, flush=True)
+
+
+def draw_hard(package: ModelPackage, images: Path) -> None:
+    """Write the sheet of what the paper is weak at, and say how sharp each face is in motion.
+
+    Args:
+        package: to be shown.
+        images: folder for hard-moments.jpg.
+    """
+    driver = Driver(package, size_px=2 * kind_sheets.TILE_PX, seed=0)
+    avatars = {kind: load_avatar(name, package) for kind, name in kind_sheets.KINDS.items()}
+    picture, sharp = hard_moments.hard_sheet(driver, avatars)
+    path = images / "hard-moments.jpg"
+    cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    for kind, values in sharp.items():
+        print(f"{kind}: sharpness over the still", {k: round(v, 2) for k, v in values.items()})
+    print(path, flush=True)
 
 
 def draw_faces(package: ModelPackage, images: Path, sheets: Path) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from rest_bridge.errors import AvatarError
 from rest_bridge.inference.package import ModelPackage
-from rest_bridge.portrait.detect import FaceBox, _overlap, detect_faces, find_landmarks
+from rest_bridge.portrait.detect import MIRROR, FaceBox, _overlap, detect_faces, find_landmarks
+from tests.support.portraits import built_in_avatar
 
 
 class _StandInSession:
@@ -56,6 +57,31 @@ def test_points_come_back_in_the_pictures_pixels() -> None:
     assert points[36, 0] < 150 < points[42, 0]
     assert points[36, 1] < 200 < points[50, 1]
     np.testing.assert_allclose(confidence, 0.7)
+
+
+def test_a_careful_look_sees_a_face_and_its_mirror_image_alike(package_path: Path) -> None:
+    package = ModelPackage.load(package_path)
+    avatar = built_in_avatar("maya", package)
+    rgb = np.ascontiguousarray(avatar.picture[..., :3])
+    true, size = avatar.landmarks * len(rgb), len(rgb)
+    eyes = true[36:42].mean(0), true[42:48].mean(0)
+    unit = float(np.linalg.norm(eyes[1] - eyes[0]))
+    middle = ((eyes[0] + eyes[1]) / 2 + true[48:66].mean(0)) / 2
+
+    def look(picture: np.ndarray, x: float, *, careful: bool) -> np.ndarray:
+        box = FaceBox(x, float(middle[1]), 2.6 * unit)
+        return find_landmarks(picture, box, package, careful=careful)[0]
+
+    def apart(*, careful: bool) -> float:
+        """Return how far the mirror image's points lie from the picture's, in eye distances."""
+        own = look(rgb, float(middle[0]), careful=careful)
+        turned = np.ascontiguousarray(rgb[:, ::-1])
+        other = look(turned, size - float(middle[0]), careful=careful)[MIRROR]
+        other[:, 0] = size - other[:, 0]
+        assert np.linalg.norm(own - true, axis=1).mean() < 0.1 * unit
+        return float(np.linalg.norm(own - other, axis=1).mean() / unit)
+
+    assert apart(careful=True) < 0.5 * apart(careful=False)
 
 
 def test_bad_input_is_refused_with_the_remedy() -> None:

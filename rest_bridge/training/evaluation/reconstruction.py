@@ -47,6 +47,8 @@ _PERSON: Final = 180
 """Coverage, 0..255, from which a cell counts as the person."""
 RIGID_POINTS: Final = np.array([27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45])
 """Nose and corners of the eyes."""
+_NEAR_DEG: Final = 12.0
+"""Turns that speech and listening make; beyond it a head looks away."""
 _POSE_STEPS: Final = (4.0, 4.0, 4.0, 0.1, 0.1, 0.05)
 _USUAL_POSE: Final = np.array([6.0, 4.0, 3.0, 0.1, 0.1, 0.05])
 _POINT_NOISE: Final = 0.5 / 288
@@ -121,7 +123,7 @@ def square_avatar(
         faces = detect_faces(rgb, package)
         if not faces:
             raise AvatarError("No face was found in a held-out picture of the evaluation.")
-        points, confidence = find_landmarks(rgb, faces[0].box, package)
+        points, confidence = find_landmarks(rgb, faces[0].box, package, careful=True)
         if package.has("refine.npz"):
             points = (points + refine_landmarks(canvas, points, package.arrays("refine"))) / 2
         landmarks = (points / size).astype(np.float32)
@@ -176,6 +178,8 @@ def _sample_values(shop: Workshop, avatar: Avatar, sample: dict[str, Array]) -> 
         values = likeness(sample["frames"][frame], made, _box(sample["landmarks"][frame]))
         resting = likeness(sample["frames"][frame], sample["ref"], _box(sample["landmarks"][frame]))
         values |= {"flow_px": error, "flow_face_px": in_face}
+        if np.abs(relative[:3]).max() < _NEAR_DEG:
+            values |= {"flow_near_px": error}
         values |= {"painted": painted_share(cover, weight)}
         values |= {"still_flow_px": still, "still_flow_face_px": still_face}
         values |= {f"still_{key}": value for key, value in resting.items()}

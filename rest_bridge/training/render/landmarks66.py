@@ -11,16 +11,10 @@ from typing import Final
 
 import numpy as np
 
+from rest_bridge.portrait.detect import MIRROR
 from rest_bridge.training.render.raster import Array
 
 NUM_LANDMARKS: Final = 66
-
-MIRROR: Final = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31,
-     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
-     52, 51, 50, 49, 48, 57, 56, 55, 54, 53, 62, 61, 60, 59, 58, 65, 64, 63]
-)  # fmt: skip
-"""Point k of the mirrored picture is point MIRROR[k] of the picture."""
 
 MULTIPIE68: Final = np.array([*range(48), *range(49, 54), *range(55, 60), *range(60, 68)])
 """Where each of the 66 stands among the 68 Multi-PIE points."""

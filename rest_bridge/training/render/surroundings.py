@@ -1,9 +1,10 @@
 """How the surroundings of a head in a photo move with it: hair, ears, collar, background.
 
 Place: under `photo`. The mesh has no hair and no hat: what is near the head goes with it, as at run
-time (`portrait.geometry.head_field`); shoulders and the picture's border rest. So the truth off the
-mesh is a convention, the same one as the runtime's; the background's is nobody's (training leaves
-it out by the importer's matte).
+time (`portrait.head_geometry.head_field`); shoulders rest. So the truth off the mesh is a
+convention, the same one as the runtime's; the background's is nobody's (training leaves it out by
+the importer's matte). Until 2026-11-23 everything near the picture's borders rested, too: hair was
+squeezed between a turning head and the border, in the pictures and in what counted as true.
 Lengths of the head are centimetres, y up; places are shares of the picture, y down.
 """
 
@@ -23,8 +24,6 @@ from rest_bridge.training.render.raster import Array, cover
 CELLS: Final = 64
 FOLLOWS: Final = (1.6, 3.5)
 """Eye distances from the head within which things follow fully, and beyond which they rest."""
-MARGIN: Final = 0.09
-"""Share of the picture over which the motion fades out towards its border."""
 
 
 class Surroundings:
@@ -59,10 +58,9 @@ class Surroundings:
         depth = near[..., 0] * (1 - far) + pivot[2] * far
         flat = self.places / self._unit * np.array([1, -1]) - head.shift / head.scale * [1, 1]
         self._relative = np.concatenate([flat, depth[..., None]], -1) - pivot
-        margin = np.minimum(self.places, 1 - self.places).min(-1)
         weight = (1 - smoothstep(*NECK_REACH, below)) * (1 - smoothstep(*FOLLOWS, away))
         weight *= 1 - smoothstep(-0.7, 0.1, below) * smoothstep(0.25, 1.1, away)  # shoulders
-        self._weight = (weight * smoothstep(0.0, MARGIN, margin))[..., None]
+        self._weight = weight[..., None]
 
     def forward(self, rig: Array) -> Array:
         """Return float32 [64, 64, 2], where each place of the photo goes, in widths."""

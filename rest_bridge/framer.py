@@ -96,7 +96,7 @@ class Framer:
             As the frames will carry it, but for the level of their voice.
         """
         first = self.num_frames
-        self._read = {first + place: self._visemes.read(values) for place, values in enumerate(rig)}
+        self._read = dict(enumerate(self._visemes.read(rig), first))
         return [
             RigFrame(
                 first + place,
@@ -134,7 +134,7 @@ class Framer:
         held = self.num_samples - (index + 1) * count
         visemes = self._read.pop(index, None)
         if visemes is None:
-            visemes = self._visemes.read(rig)
+            visemes = self._visemes.read(rig[None])[0]
         return Frame(
             index=index,
             pts_ns=pts_ns,

@@ -303,8 +303,9 @@ class Pipeline:
             if not len(rig):
                 return
         times.end = self.num_frames + len(rig)
+        coming = self._framer.preview(rig)
         if self.on_motion is not None:
-            self.on_motion(self._framer.preview(rig))
+            self.on_motion(coming)
         drawn: Iterator[ByteArray | None] = iter(())
         if action is LateAction.NOTHING and latents is not None:
             drawn = iter(self._pictures(latents, rig, between))

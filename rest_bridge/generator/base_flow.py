@@ -79,7 +79,6 @@ class BaseFlow:
         self._person = _coverage_of(avatar)
         cells = head.depth.shape[0]
         self.eye_distance = avatar.eye_distance
-        self._head = head
         self._border = PictureBorder(avatar, cells)
         own_yaw = float(avatar.own_pose[0])
         self._turns = tuple(
@@ -87,14 +86,15 @@ class BaseFlow:
             for side in (-1, 1)
         )
         self._head_places = grid_points(FULL_BOX, cells, cells)
-        self._relative = np.concatenate(
+        relative = np.concatenate(
             [self._head_places - head.pivot[:2], (head.depth - head.pivot[2])[..., None]], -1
         ) * np.array([1, -1, 1], np.float32)
+        # Times the weight, and the weight: a pose is then one linear map of four numbers to two.
+        weight = head.weight[..., None]
+        self._carried = np.concatenate([relative * weight, weight], -1).astype(np.float32)
         self._shapes = face.shapes.astype(np.int64)
         self.face_box = face.box
         self._mouth_box = mouth.box
-        self._face_places = grid_points(face.box, *face.seal.shape[:2])
-        self._mouth_places = grid_points(mouth.box, *mouth.seal_upper.shape[:2])
         self._mouth = mouth
         contours = (mouth.contour_upper, mouth.contour_lower)
         sheets = (mouth.upper.astype(np.float32), mouth.lower.astype(np.float32))
@@ -113,7 +113,7 @@ class BaseFlow:
                  for sheet, seal in zip(sheets, seals, strict=True)]  # fmt: skip
         rows += at_lines
         self._linear = np.concatenate([part.reshape(len(part), -1) for part in rows], 1)
-        self._seam = Seam(avatar, self._mouth_places)
+        self._seam = Seam(avatar, grid_points(mouth.box, *mouth.seal_upper.shape[:2]))
         self._rest_gap = float(mouth.gap_gain @ mouth.rest)
 
     def pose(self, pose: Array) -> tuple[Array, Array]:
@@ -128,12 +128,12 @@ class BaseFlow:
             latter knows of no borders.
         """
         limited = self._within_reach(pose)
-        turned = self._relative @ rotation(*limited[:3]).T * (1.0 + limited[5])
-        moved = (turned - self._relative)[..., :2] + limited[3:5] * self.eye_distance
-        forward = moved * self._head.weight[..., None] * np.array([1, -1], np.float32)
-        forward = forward.astype(np.float32)
-        back = invert(forward, FULL_BOX, self._head_places)
-        return self._border.kept(back, self._head_places), forward
+        change = rotation(*limited[:3]) * (1.0 + limited[5]) - np.eye(3)
+        shift = limited[3:5] * self.eye_distance
+        forward = cv2.transform(
+            self._carried, np.concatenate([change[:2], shift[:, None]], 1) * [[1], [-1]]
+        )
+        return self._border.kept(invert(forward, FULL_BOX), self._head_places), forward
 
     def _within_reach(self, pose: Array) -> Array:
         """Return a pose that the portrait can show: turns end softly where its far side folds."""
@@ -203,9 +203,9 @@ class BaseFlow:
         half = np.maximum(lower_line - upper_line, 0) / 2
         upper_line, lower_line = middle - half, middle + half
         return Expression(
-            face=invert(face, self.face_box, self._face_places),
-            upper=invert(upper, self._mouth_box, self._mouth_places),
-            lower=invert(lower, self._mouth_box, self._mouth_places),
+            face=invert(face, self.face_box),
+            upper=invert(upper, self._mouth_box),
+            lower=invert(lower, self._mouth_box),
             upper_line=upper_line,
             lower_line=lower_line,
             opening=float((lower_line - upper_line).max()),

@@ -73,7 +73,8 @@ class Compositor:
         self._coarse = grid_points(FULL_BOX, FLOW_CELLS, FLOW_CELLS)
         self._pose_cells = grid_points(FULL_BOX, *avatar.head.depth.shape)
         self._gain = np.float32(pixels_per_unit)
-        self._identity = grid_points(FULL_BOX, size_px, size_px) * self._gain - np.float32(0.5)
+        self._rest = self._coarse * self._gain - np.float32(0.5)
+        self._borders = _borders(self._rest, size_px, pixels_per_unit)
         self._spare: list[Array] = []
         self._person = _reach(self._portrait.pixels)
 
@@ -141,10 +142,12 @@ class Compositor:
         try:  # memory that is warm: two megabytes anew take as long as filling them
             fine = self._spare.pop()
         except IndexError:
-            fine = np.empty_like(self._identity)
-        shape = (self._size, self._size)
-        fine = np.asarray(cv2.resize(motion.moved * self._gain, shape, dst=fine))
-        return np.add(fine, self._identity, out=fine)
+            fine = np.empty((self._size, self._size, 2), np.float32)
+        places = cv2.scaleAdd(motion.moved, self._gain, self._rest)
+        fine = np.asarray(cv2.resize(places, (self._size, self._size), dst=fine))
+        for part, missing in self._borders:
+            fine[part] += missing
+        return fine
 
     def _read_person(self, fine: Array, motion: Motion) -> ByteArray:
         """Read the portrait; what is empty is not read, half of a picture without background."""
@@ -162,6 +165,30 @@ class Compositor:
                 across = slice(int(column * share), int(np.ceil((column + columns) * share)))
                 read_pixels(self._portrait.pixels, fine[rows, across], out=frame[rows, across])
         return frame
+
+
+def _borders(
+    rest: Array, size_px: int, pixels_per_unit: int
+) -> list[tuple[tuple[slice, slice, int], Array]]:
+    """Return what resizing leaves out next to the borders, where no cells lie beyond.
+
+    Args:
+        rest: float32 [G, G, 2], the places of the cells.
+        size_px: S.
+        pixels_per_unit: of the places.
+
+    Returns:
+        Parts of [S, S, 2], and what has to be added to them for places that rest.
+    """
+    even = (np.arange(size_px) + 0.5) * (pixels_per_unit / size_px) - 0.5
+    row = np.ascontiguousarray(rest[:1, :, 0])
+    missing = (even - np.asarray(cv2.resize(row, (size_px, 1)))[0]).astype(np.float32)
+    width = -(-size_px // (2 * len(rest)))
+    return [
+        (part, missing[ends] if part[2] == 0 else missing[ends, None])
+        for ends in (slice(0, width), slice(size_px - width, size_px))
+        for part in ((slice(None), ends, 0), (ends, slice(None), 1))
+    ]
 
 
 def _reach(portrait: ByteArray) -> ByteArray | None:

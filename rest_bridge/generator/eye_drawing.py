@@ -81,6 +81,7 @@ class EyeDrawing:
             [[scale[0] / pixels, 0, shift[0]], [0, scale[1] / pixels, shift[1]]]
         )
         self._window = window_of(*lids.shape)
+        self._pull = cv2.merge([self._window * self._gain] * 2)
         self._shut = scaled(layer.shut, layer.box, pixels)
         self._places = grid_points(lids.box, *lids.shape)
         """float32 [H, W, 2], the lids' cells on the canvas."""
@@ -108,16 +109,15 @@ class EyeDrawing:
         cells = cv2.transform(fine[rectangle], self._to_cells)
         below = self.lids.slides and state.closed < _SHUT
         still = shut >= 1 and not below
-        weight = self._window * np.float32(0 if still else self._gain)
         field = np.empty((*self._window.shape, 4), np.float32)  # 4 channels are read twice as fast
-        for axis in (0, 1):
-            np.multiply(state.open_lid[..., axis], weight, out=field[..., axis])
-        field[..., 2], field[..., 3] = state.inside, self._window
+        pairs = field.view(np.complex64)
+        pairs[..., :1] = 0 if still else (state.open_lid * self._pull).view(np.complex64)
+        pairs[..., 1:] = cv2.merge([state.inside, self._window]).view(np.complex64)
         found = read_cells(field, cells)
         if not still:
-            part = fine[rectangle]
-            for axis in (0, 1):  # pairs are ten times slower to add than columns
-                part[..., axis] += found[..., axis]
+            # Pairs as one number each: ten times faster to add.
+            part = fine.view(np.complex64)[rectangle]
+            part += found.view(np.complex64)[..., :1]
         inside = cv2.extractChannel(found, 2) - self._half_edge
         return EyeView(rectangle, cells, inside, cv2.extractChannel(found, 3), shut)
 

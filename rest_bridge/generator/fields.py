@@ -12,7 +12,7 @@ import numpy as np
 from rest_bridge.types import Array
 
 _INVERSION_ROUNDS = 7
-_STEP = np.float32(0.72)
+_STEP = 0.72
 """Below 1, so that stretches of more than twice (raised brows) converge as well."""
 
 
@@ -61,8 +61,29 @@ def read_cells(field: Array, cells: Array) -> Array:
     Returns:
         [H', W', C] or [H', W'] of the same type.
     """
+    if field.ndim == 3 and field.shape[2] == 2 and field.dtype == np.float32:
+        return _first_pairs(_remap(_pairs_twice(field), cells))
+    return _remap(field, cells)
+
+
+def _remap(field: Array, cells: Array, flags: int = cv2.INTER_LINEAR) -> Array:
     remap: Any = cv2.remap  # its stubs know no two-channel map
-    return remap(field, cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return remap(field, cells, None, flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _pairs_twice(field: Array) -> Array:
+    """Return float32 [H, W, 2] with its channels twice, [H, W, 4].
+
+    OpenCV 5 reads four float channels exactly and in 26 µs (96 x 96 places), but two of them at
+    steps of 1/32 cell and in 38.
+    """
+    twice = np.empty((*field.shape[:2], 4), np.float32)
+    twice.view(np.complex64)[...] = np.ascontiguousarray(field).view(np.complex64)
+    return twice
+
+
+def _first_pairs(twice: Array) -> Array:
+    return np.ascontiguousarray(twice.view(np.complex64)[..., :1]).view(np.float32)
 
 
 def read_field(field: Array, box: Array, points: Array) -> Array:
@@ -79,7 +100,7 @@ def read_field(field: Array, box: Array, points: Array) -> Array:
     return read_cells(field, cells_of(points, box, field.shape[0], field.shape[1]))
 
 
-def invert(forward: Array, box: Array, places: Array) -> Array:
+def invert(forward: Array, box: Array) -> Array:
     """Turn a forward displacement into the backward one, by fixed-point iteration.
 
     Solves b(y) = -f(y + b(y)) with damping; converges where neighbouring places do not overtake
@@ -88,23 +109,18 @@ def invert(forward: Array, box: Array, places: Array) -> Array:
     Args:
         forward: float32 [H, W, 2], where the thing seen at a place of the portrait moves by.
         box: float32 [4] of the field.
-        places: float32 [H, W, 2], `grid_points` of the field.
 
     Returns:
         float32 [H, W, 2], what to add to a place to find its source in the portrait.
     """
-    height, width = forward.shape[:2]
-    gain = np.array([width, height], np.float32) / (box[2:] - box[:2])
-    step = forward * gain  # in cells, so that the loop is one reading and two sums
-    start = cells_of(places, box, height, width)
-    backward = -step
+    # In cells, so that the loop is one reading and one sum.
+    gain = np.diag(np.array(forward.shape[1::-1]) / (box[2:] - box[:2]).astype(np.float64))
+    backward = cv2.transform(forward, -gain)
+    twice = _pairs_twice(-backward)
     for _ in range(_INVERSION_ROUNDS):
-        found = read_cells(step, start + backward)
-        found += backward
-        found *= _STEP
-        backward -= found
-    backward /= gain
-    return backward
+        found = _first_pairs(_remap(twice, backward, cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP))
+        cv2.addWeighted(backward, 1 - _STEP, found, -_STEP, 0, dst=backward)
+    return cv2.transform(backward, np.linalg.inv(gain))
 
 
 def to_local(origin: Array, along: Array, points: Array) -> Array:

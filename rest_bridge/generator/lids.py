@@ -9,16 +9,19 @@ Lengths along t in eye widths, down positive. Shape letters: H/W cells.
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 
 from rest_bridge.avatar import EyeLayer
-from rest_bridge.generator.fields import grid_points, to_local
+from rest_bridge.generator.fields import grid_points, read_cells, to_local
 from rest_bridge.rig import ARKIT_NAMES
 from rest_bridge.types import Array
 
 _CELLS: Final = (44, 56)
 _STILL: Final = 0.004
 """Weights up to here move nothing by a quarter of a pixel."""
+_THIN: Final = np.float32(0.02)
+"""Eye widths: skin thinner than this stretches no further."""
 _GAZE_REACH: Final = np.array([0.18, 0.22], np.float32)
 """Eye widths sideways; share of the opening up and down."""
 
@@ -59,24 +62,27 @@ class Lids:
         self._width = float(np.hypot(*eye.axes[1]))
         local = to_local(eye.axes[0], eye.axes[1], grid_points(eye.box, *_CELLS))
         self.shape = _CELLS
-        self._s = local[..., 0]
-        self._t = local[..., 1] / self._width
+        # All arrays here are small: float32 and few of them.
+        self._s = s = np.ascontiguousarray(local[..., 0], np.float32)
+        self._t = t = np.ascontiguousarray(local[..., 1] / self._width, np.float32)
         self._unit = eye.axes[1] / self._width
-        at = {n: np.interp(self._s, eye.places, getattr(eye, n)).astype(np.float32)
+        at = {n: np.interp(s, eye.places, getattr(eye, n)).astype(np.float32)
               for n in ("upper", "lower", "closed", "top", "bottom")}  # fmt: skip
         self._upper, self._lower, self._closed = at["upper"], at["lower"], at["closed"]
-        self._top = np.minimum(at["top"], np.minimum(self._upper, self._closed) - 0.12)
-        self._bottom = np.maximum(at["bottom"], self._lower + 0.05)
+        self._top = np.minimum(at["top"], np.minimum(self._upper, self._closed) - np.float32(0.12))
+        bottom = np.maximum(at["bottom"], self._lower + np.float32(0.05))
+        self._bottom, self._to_bottom = bottom, bottom - t
+        self._skin = ((t > self._top) & (t < bottom)).astype(np.float32)
         names = ("Blink", "Wide", "Squint", "LookDown", "LookUp", "LookIn", "LookOut")
         self._index = [ARKIT_NAMES.index(f"eye{name}{side}") for name in names]
         inwards = 1.0 if side == "Right" else -1.0  # the person's right eye looks in to the right
         self._gaze_sign = np.array([inwards, 1.0], np.float32)
-        self._beside = (self._s < 0) | (self._s > 1)
-        self._lash = eye.lash
-        self._eye = eye
+        self._beside = (s < 0) | (s > 1)
+        self._lash = np.float32(eye.lash)
         self.slides = bool(eye.slides)
         # The gaze fades out towards the corners, so that nothing from beyond them is pulled in.
-        self._bump = np.clip(1 - (2 * self._s - 1) ** 2, 0, 1).astype(np.float32)
+        self._bump = np.clip(1 - (2 * s - 1) ** 2, 0, 1).astype(np.float32)
+        self._line = _Line(eye)
 
     def moves(self, arkit: Array) -> bool:
         """Say whether anything differs from the open portrait.
@@ -105,63 +111,78 @@ class Lids:
         raised = (0.2 * wide + 0.12 * up) * (1 - blink)
         close_upper = lowered - raised
         close_lower = 1 - (1 - blink) * (1 - 0.45 * squint) * (1 + 0.1 * wide)
-        upper = self._upper + close_upper * (self._closed - self._upper)
-        lower = self._lower + close_lower * (self._closed - self._lower)
-        t = self._t
-        open_t = self._lid_source(t, upper, lower, self._upper, self._lower)
-        shut_t = self._lid_source(t, upper, lower, self._closed, self._closed)
+        upper = self._upper + np.float32(close_upper) * (self._closed - self._upper)
+        lower = self._lower + np.float32(close_lower) * (self._closed - self._lower)
+        t, middle = self._t, (upper + lower) * np.float32(0.5)
+        is_upper, sinks = t < middle, self._to_bottom / np.maximum(self._bottom - lower, _THIN)
+        lids = [
+            np.where(is_upper, self._above(upper, from_upper), sinks * (from_lower - lower))
+            * self._skin
+            for from_upper, from_lower in ((self._upper, self._lower), (self._closed, self._closed))
+        ]
         if self.slides:
-            above = np.where(t > self._upper - 0.05, t - upper + self._closed, t)
-            shut_t = np.where(t < (upper + lower) / 2, above, shut_t)
+            above = np.where(t > self._upper - np.float32(0.05), self._closed - upper, 0)
+            lids[1] = np.where(is_upper, above, lids[1])
         edge = np.minimum(t - upper, lower - t)
-        under = np.where(self._beside, -1.0, t - (upper + lower) / 2)
+        under = np.where(self._beside, np.float32(-1), t - middle)
         gaze = np.array([inside - outside, down - up], np.float32) * self._gaze_sign * _GAZE_REACH
-        ball_s, ball_t = self._ball_source(t, upper, lower, gaze)
         return LidState(
-            open_lid=self._canvas(np.zeros_like(t), open_t - t),
-            shut_lid=self._canvas(np.zeros_like(t), shut_t - t),
-            ball=self._canvas(ball_s - self._s, ball_t - t),
-            inside=(edge * self._width).astype(np.float32),
-            under=(under * self._width).astype(np.float32),
+            open_lid=self._canvas(None, lids[0]),
+            shut_lid=self._canvas(None, lids[1]),
+            ball=self._canvas(*self._ball(upper, lower, gaze)),
+            inside=edge * np.float32(self._width),
+            under=under * np.float32(self._width),
             closed=float(np.clip(close_upper, 0, 1)),
         )
 
-    def _ball_source(
-        self, t: Array, upper: Array, lower: Array, gaze: Array
-    ) -> tuple[Array, Array]:
-        """Turn the eyeball: places keep their share of the portrait's opening, so none is skin."""
-        from_upper, from_lower = self._upper, self._lower
-        wide = upper < from_upper
-        opening = np.where(wide, lower - upper, from_lower - from_upper)
-        share = (t - np.where(wide, upper, from_upper)) / np.maximum(opening, 1e-3)
-        share = np.clip(share, 0, 1)
-        share = share - gaze[1] * 4 * share * (1 - share)
-        s = self._s - gaze[0] * self._bump
+    def _ball(self, upper: Array, lower: Array, gaze: Array) -> tuple[Array | None, Array]:
+        """Turn the eyeball: places keep their share of the portrait's opening, so none is skin.
+
+        Returns:
+            How far along s and t each place's source lies; None for nothing along s.
+        """
+        t, highest = self._t, np.minimum(upper, self._upper)
+        opening = np.where(upper < self._upper, lower, self._lower) - highest
+        share = np.clip((t - highest) / np.maximum(opening, np.float32(1e-3)), 0, 1)
+        share -= gaze[1] * 4 * share * (1 - share)
+        from_upper, from_lower, along = self._upper, self._lower, None
         if gaze[0] != 0:
-            from_upper = np.interp(s, self._eye.places, self._eye.upper)
-            from_lower = np.interp(s, self._eye.places, self._eye.lower)
+            along = -gaze[0] * self._bump
+            from_upper, from_lower = self._line.read(self._s + along)
         source = from_upper + share * (from_lower - from_upper)
-        return s, np.where(opening > 0.01, source, t)
+        return along, np.where(opening > 0.01, source - t, 0)
 
-    def _lid_source(
-        self,
-        t: Array,
-        upper: Array,
-        lower: Array,
-        from_upper: Array,
-        from_lower: Array,
-    ) -> Array:
-        """Stretch the skin above and below so that edges at `from_*` come to `upper`, `lower`."""
-        band = np.minimum(self._lash, 0.5 * np.minimum(upper, from_upper) - 0.5 * self._top)
-        edge, from_edge = upper - band, from_upper - band
-        gain = (from_edge - self._top) / np.maximum(edge - self._top, 0.02)
-        above = np.where(t > edge, t - upper + from_upper, self._top + (t - self._top) * gain)
-        gain = (self._bottom - from_lower) / np.maximum(self._bottom - lower, 0.02)
-        below = self._bottom - (self._bottom - t) * gain
-        source = np.where(t < (upper + lower) / 2, above, below)
-        return np.where((t <= self._top) | (t >= self._bottom), t, source)
+    def _above(self, upper: Array, from_upper: Array) -> Array:
+        """Return how far along t the skin's source lies above an edge that came from `from_upper`.
 
-    def _canvas(self, along: Array, across: Array) -> Array:
-        x = along * self._unit[0] - across * self._unit[1]
-        y = along * self._unit[1] + across * self._unit[0]
-        return (np.stack([x, y], -1) * self._width).astype(np.float32)
+        Lashes go along as they are; above them skin stretches up to the brow's side of the lid.
+        """
+        top = self._top
+        room = np.minimum(upper, from_upper) - top
+        edge = upper - np.minimum(self._lash, room * np.float32(0.5))
+        gain = (from_upper - upper) / np.maximum(edge - top, _THIN)
+        return (np.minimum(self._t, edge) - top) * gain
+
+    def _canvas(self, along: Array | None, across: Array) -> Array:
+        """Return float32 [H, W, 2], canvas units, of lengths along s and t in eye widths."""
+        x, y = (np.float32(one * self._width) for one in self._unit)
+        if along is None:
+            return cv2.merge([across * -y, across * x])
+        return cv2.merge([along * x - across * y, along * y + across * x])
+
+
+class _Line:
+    """The open lids' edges, at any place along the eye."""
+
+    def __init__(self, eye: EyeLayer) -> None:
+        even = np.linspace(eye.places[0], eye.places[-1], len(eye.places))
+        edges = [np.interp(even, eye.places, one).astype(np.float32)
+                 for one in (eye.upper, eye.lower)]  # fmt: skip
+        self._edges = cv2.merge([one[None] for one in (*edges, *edges)])
+        self._first, self._step = np.float32(even[0]), np.float32(even[1] - even[0])
+
+    def read(self, s: Array) -> tuple[Array, Array]:
+        """Return the upper and the lower edge's t at float32 [H, W]."""
+        cells = (s - self._first) / self._step
+        found = read_cells(self._edges, cv2.merge([cells, np.zeros_like(cells)]))
+        return cv2.extractChannel(found, 0), cv2.extractChannel(found, 1)

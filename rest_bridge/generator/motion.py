@@ -7,6 +7,7 @@ Shape letters: S cells along the lips' lines, G cells of a coarse flow.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Final
 
 import cv2
@@ -62,9 +63,10 @@ class Correction:
         self._flow = flow
         self._cells = grid_points(FULL_BOX, CORRECTION_CELLS, CORRECTION_CELLS)
         boxes = [avatar.mouth.box, *(one.box for one in lids)]
-        self._parts = [_covered_by(box, self._cells) for box in boxes]
+        covered = [_covered_by(box, self._cells) for box in boxes]
+        self._parts = cv2.merge([*covered, np.zeros_like(covered[0])])  # four are read at once
         margin = np.minimum(self._cells, 1 - self._cells).min(-1)
-        self._margin = smoothstep(0.0, _MARGIN, margin)[..., None]
+        self._margin = smoothstep(0.0, _MARGIN, margin)
 
     def added(self, correct: Correct, back: Array, expression: Expression) -> Array:
         """Return the pose's backward field with the correction.
@@ -77,26 +79,33 @@ class Correction:
             expression: of the frame.
         """
         base = self._flow.seen(self._flow.whole(back, expression, self._cells), self._cells)
-        correction = correct(base) * _moving(base)
+        found, moving = correct(base), _moving(base)
+        correction = [found[..., axis] * moving for axis in (0, 1)]  # planes: pairs are slow
         return back + cv2.resize(self._beside_parts(correction, back), back.shape[:2])
 
-    def _beside_parts(self, correction: Array, back: Array) -> Array:
-        """Keep a correction off lips, lids and the picture's border.
+    def _beside_parts(self, correction: list[Array], back: Array) -> Array:
+        """Keep a correction, its x and its y, off lips, lids and the picture's border; in place.
 
         Lips and lids only go along as a whole: they have exact edges of their own, which a coarse
         field cannot improve on, and what it says of the jaw would open the mouth more or less far
         than every other portrait's.
         """
         places = self._cells + read_field(back, FULL_BOX, self._cells)
-        parts = [read_field(part, FULL_BOX, places)[..., None] for part in self._parts]
-        outside = 1.0 - np.maximum.reduce(parts)
-        blurred = cv2.GaussianBlur(correction * outside, (0, 0), _PART_BLUR_CELLS)
-        weight = cv2.GaussianBlur(outside, (0, 0), _PART_BLUR_CELLS)
-        smooth = blurred / (weight[..., None] + np.float32(1e-3))
-        for part in parts:
-            whole = (smooth * part).sum((0, 1)) / max(float(part.sum()), 1e-3)
-            smooth += (whole - smooth) * part
-        return ((correction - smooth) * outside + smooth) * self._margin
+        *parts, _ = cv2.split(read_field(self._parts, FULL_BOX, places))
+        outside = 1 - np.maximum.reduce(parts)
+        beside = cv2.merge([*(one * outside for one in correction), outside])
+        *smooth, weight = cv2.split(cv2.GaussianBlur(beside, (0, 0), _PART_BLUR_CELLS))
+        weight += np.float32(1e-3)
+        for own, plane in zip(correction, smooth, strict=True):
+            plane /= weight
+            for part in parts:
+                whole = float(np.vdot(plane, part)) / max(float(part.sum()), 1e-3)
+                plane += (np.float32(whole) - plane) * part
+            own -= plane
+            own *= outside
+            own += plane
+            own *= self._margin
+        return cv2.merge(correction)
 
 
 def between(one: Motion, other: Motion, share: float, lids: Sequence[Lids]) -> Motion:
@@ -131,8 +140,14 @@ def between(one: Motion, other: Motion, share: float, lids: Sequence[Lids]) -> M
 
 
 def _mixed_fields(one: Any, other: Any, share: float) -> dict[str, Any]:
-    names = [field.name for field in fields(one)]
-    return {name: _mix(getattr(one, name), getattr(other, name), share) for name in names}
+    return {
+        name: _mix(getattr(one, name), getattr(other, name), share) for name in _names(type(one))
+    }
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _mix(one: Any, other: Any, share: float) -> Any:
@@ -149,6 +164,6 @@ def _covered_by(box: Array, places: Array) -> Array:
 
 
 def _moving(base: Array) -> Array:
-    """Return float32 [G, G, 1], 0 where the base flow rests: a still place stays still."""
-    distance = np.sqrt((base**2).sum(-1))
-    return cv2.GaussianBlur(smoothstep(*_MOVES, distance), (0, 0), 1.0)[..., None]
+    """Return float32 [G, G], 0 where the base flow rests: a still place stays still."""
+    distance = cv2.magnitude(*cv2.split(base))
+    return cv2.GaussianBlur(smoothstep(*_MOVES, distance), (0, 0), 1.0)

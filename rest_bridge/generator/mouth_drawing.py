@@ -29,6 +29,9 @@ from rest_bridge.types import Array, ByteArray
 
 _SHADOW: Final = (0.022, 0.012)
 """Eye distances of upper and lower lip next to their line that closed lips shade."""
+_FADES: Final = 1.6
+_FADED: Final = 7 * _FADES
+"""Widths of that shadow over which it is pulled less and less, and after which no more."""
 _PARTED: Final = 0.05
 """Opening (eye distances) at which that shadow is gone."""
 _DIM: Final = 0.45
@@ -79,10 +82,12 @@ class MouthDrawing:
         self._tongue = scaled(avatar.mouth.tongue, avatar.mouth.inside_box, pixels_per_unit)
         # Openings begin half an edge inside, so that a shut one leaves no trace.
         self._half_edge = np.float32(EDGE_PX / 2 / size_px)
-        self._window = window_of(*avatar.mouth.upper.shape[1:3])
         grid = avatar.mouth.upper.shape[1:3]
         pixels = grid_points(avatar.mouth.box, *grid) * self._gain - np.float32(0.5)
-        self._lip_pixels = np.concatenate([pixels, pixels], -1)
+        window = window_of(*grid)
+        # The upper lip's sheet, below it the lower one's: places, and the layer's window.
+        self._sheets = cv2.merge([*cv2.split(np.concatenate([pixels] * 2)),
+                                  *[np.concatenate([window] * 2)] * 2])  # fmt: skip
         self._to_lips = _lip_matrix(avatar.mouth, grid)
         self._pose_map = cells_of(
             grid_points(FULL_BOX, size_px, size_px), FULL_BOX, *avatar.head.depth.shape
@@ -117,29 +122,38 @@ class MouthDrawing:
             return None
         # Everything that is linear in the place before the pose is read in one go.
         known = read_cells(cv2.transform(seen, self._to_lips), self._pose_map[rectangle])
-        across_cells, down_cells, along, across = cv2.split(known)
-        field = cv2.merge([*cv2.split(expression.upper), *cv2.split(expression.lower)])
-        field *= self._gain
-        field += self._lip_pixels
-        sheets = list(cv2.split(_read_at(field, across_cells, down_cells)))
-        window = _read_at(self._window, across_cells, down_cells)
+        column, row, along, across = cv2.split(known)
         lines = (expression.upper_line, expression.lower_line, motion.level)
         edges = cv2.merge([line[None] for line in (*lines, motion.level)])
         upper_edge, lower_edge, level, _ = cv2.split(_read_at(edges, along, across))
         below_upper, above_lower = across - upper_edge, lower_edge - across
-        if mouth.shaded and expression.opening > 0:
-            self._part_lips(sheets, below_upper, above_lower, expression)
         lower = below_upper - above_lower  # of the line between the lips, twice the distance
         edge = EDGE_PX / self._size
         seam = bounds_of(lower, -edge, edge) or (slice(0, 0), slice(0, 0))
-        both = cv2.merge([one[seam] for one in sheets]) if seam[0].stop else None
+        field, rows = self._moved_sheets(expression), len(self._sheets) // 2
+        np.clip(row, 0, rows - 1, out=row)
+        both = [_read_at(one, column[seam], row[seam]) if seam[0].stop else lower[..., None]
+                for one in (field[:rows], field[rows:])]  # fmt: skip
+        sheets = [np.ascontiguousarray(one[..., :2]) for one in both]
         is_lower = cv2.compare(lower, 0.0, cv2.CMP_GT)  # type: ignore[call-overload]
-        chosen = [cv2.copyTo(sheets[k + 2], is_lower, sheets[k]) for k in (0, 1)]
-        self._blend(fine, rectangle, chosen, window)
-        return MouthView(
-            rectangle, below_upper, above_lower, level, window, seam,
-            (both[..., :2].copy(), both[..., 2:].copy()) if both is not None else (lower, lower),
-        )  # fmt: skip
+        row += cv2.multiply(is_lower, rows / 255, dtype=cv2.CV_32F)
+        x, y, window, _ = cv2.split(_read_at(field, column, row))
+        view = MouthView(
+            rectangle, below_upper, above_lower, level, window, seam, (sheets[0], sheets[1])
+        )
+        if mouth.shaded and expression.opening > 0:
+            self._part_lips(view, (x, y), is_lower, expression)
+        _blend(fine, rectangle, (x, y), window)
+        return view
+
+    def _moved_sheets(self, expression: Expression) -> Array:
+        """Return `_sheets` with each lip's own displacement."""
+        moved = self._sheets.copy()
+        pairs = moved.view(np.complex64)[..., 0]
+        rows = len(moved) // 2
+        for part, sheet in ((pairs[:rows], expression.upper), (pairs[rows:], expression.lower)):
+            part += (sheet * self._gain).view(np.complex64)[..., 0]
+        return moved
 
     def draw(self, frame: ByteArray, motion: Motion, view: MouthView) -> None:
         """Draw the line where lips meet, and what is seen between them."""
@@ -162,12 +176,6 @@ class MouthDrawing:
         hollow = np.rint(hollow).clip(0, 255).astype(np.uint8)
         put(frame, where, hollow, coverage(inside[part], self._size) * view.window[part])
 
-    def _blend(self, fine: Array, rectangle: Rectangle, chosen: list[Array], window: Array) -> None:
-        """Lay places over those of a rectangle, by a window, in place."""
-        for axis, places in enumerate(chosen):
-            part = fine[rectangle][..., axis]
-            part += (places - part) * window
-
     def _places(self, rows: slice, columns: slice, motion: Motion) -> Array:
         """Return the places before the pose of a rectangle's pixels."""
         box = np.array([columns.start, rows.start, columns.stop, rows.stop], np.float32)
@@ -176,22 +184,51 @@ class MouthDrawing:
         return points
 
     def _part_lips(
-        self, sheets: list[Array], below_upper: Array, above_lower: Array, expression: Expression
+        self, view: MouthView, chosen: tuple[Array, Array], is_lower: Array, expression: Expression
     ) -> None:
         """Pull the shadow between closed lips behind the edges of parted ones, in place.
 
-        `sheets`: x and y of the upper lip's places, then of the lower one's, pixels.
+        Args:
+            view: where the mouth is seen; its seam's sheets are changed as well.
+            chosen: x and y of each pixel's place.
+            is_lower: uint8 [H, W], where that is on the lower lip.
+            expression: of the frame.
         """
-        unit = self._unit
         axis = self._mouth.axes[1] / np.hypot(*self._mouth.axes[1])
-        apart = np.clip((below_upper + above_lower) / (_PARTED * unit), 0, 1)
+        if view.seam[0].stop:
+            pulls = self._pulls(view, view.seam, expression)
+            for sheet, pull in zip(view.sheets, pulls, strict=True):
+                sheet[..., 0] -= pull * axis[1]
+                sheet[..., 1] += pull * axis[0]
+        reach = np.float32(_FADED * max(_SHADOW) * self._unit)
+        near = np.minimum(np.minimum(view.below_upper, view.above_lower) + reach,
+                          view.below_upper + view.above_lower)  # fmt: skip
+        part = bounds_of(near, 0.0)
+        if part is None:
+            return
+        upper, lower = self._pulls(view, part, expression)
+        pull = np.where(is_lower[part] > 0, lower, upper)
+        chosen[0][part] -= pull * axis[1]
+        chosen[1][part] += pull * axis[0]
+
+    def _pulls(
+        self, view: MouthView, part: Rectangle, expression: Expression
+    ) -> tuple[Array, Array]:
+        """Return how far upper and lower lip are pulled, pixels of the portrait."""
+        unit = self._unit
+        below_upper, above_lower = view.below_upper[part], view.above_lower[part]
+        apart = np.clip((below_upper + above_lower) / np.float32(_PARTED * unit), 0, 1)
         if self._mouth.gap > 0:
             apart *= 1 - expression.portrait_opening
-        for k, (width, beyond) in enumerate(zip(_SHADOW, (below_upper, above_lower), strict=True)):
-            away = np.maximum(-beyond, 0) / np.float32(1.6 * width * unit)
-            pull = apart * np.exp(-away) * np.float32((2 * k - 1) * width * unit * self._gain)
-            sheets[2 * k] -= pull * axis[1]
-            sheets[2 * k + 1] += pull * axis[0]
+        upper, lower = (
+            apart
+            * np.exp(np.minimum(beyond, 0) / np.float32(_FADES * width * unit))
+            * np.float32(sign * width * unit * self._gain)
+            for sign, width, beyond in zip(
+                (-1, 1), _SHADOW, (below_upper, above_lower), strict=True
+            )
+        )
+        return upper, lower
 
     def _inside(
         self,
@@ -220,6 +257,16 @@ class MouthDrawing:
             hollow *= 1 - own[..., 3:] / 255
             hollow += own
         return hollow
+
+
+def _blend(fine: Array, rectangle: Rectangle, chosen: tuple[Array, Array], window: Array) -> None:
+    """Lay x and y of places over those of a rectangle, by a window, in place."""
+    planes = cv2.split(fine[rectangle])  # pairs are ten times slower to add to
+    for own, places in zip(planes, chosen, strict=True):
+        places -= own
+        places *= window
+        own += places
+    fine[rectangle] = cv2.merge(planes)
 
 
 def _lip_matrix(mouth: MouthLayer, cells: tuple[int, int]) -> Array:

@@ -9,10 +9,11 @@ Shape letters: S samples along the lips, H/W cells of the mouth's grid.
 
 from typing import Final
 
+import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar
-from rest_bridge.generator.fields import to_local
+from rest_bridge.generator.fields import read_cells, to_local
 from rest_bridge.rig import ARKIT_NAMES
 from rest_bridge.types import Array
 
@@ -55,13 +56,16 @@ class Seam:
         samples = len(mouth.contour_upper)
         self._s = np.linspace(-1, 1, samples, dtype=np.float32)
         local = to_local(origin, along, places)
-        self._cell_s = np.clip(local[..., 0], -1, 1)
+        cell_s = np.clip(local[..., 0], -1, 1)
         self._falls: list[Array] = []
         for contour, sign in ((mouth.contour_upper, 1.0), (mouth.contour_lower, -1.0)):
             line = to_local(origin, along, contour)
-            away = sign * (np.interp(self._cell_s, line[:, 0], line[:, 1]) - local[..., 1])
+            away = sign * (np.interp(cell_s, line[:, 0], line[:, 1]) - local[..., 1])
             fall = np.exp(-((np.maximum(away, 0) / (_REACH * unit)) ** 2))
             self._falls.append(fall.astype(np.float32))
+        # Where each cell lies on a line of S samples, as `read_cells` wants it.
+        self._on_line = np.zeros((*cell_s.shape, 2), np.float32)
+        self._on_line[..., 0] = (cell_s + 1) * ((samples - 1) / 2)
         self._unit = np.float32(unit)
         corner = np.abs(self._s) ** 4
         self._slit = (unit * (0.01 + 0.032 * corner)).astype(np.float32)
@@ -93,8 +97,9 @@ class Seam:
         share = np.where(bite > 0, 0.0, np.where(change < 0, widens, _UPPER_SHARE))
         for k, moves in enumerate((change * share, change * (share - 1))):
             points[k][:] += moves[:, None] * self._normal
-            over = np.interp(self._cell_s, self._s, moves) * self._falls[k]
-            sheets[k][:] += over[..., None] * self._normal
+            over = read_cells(moves.astype(np.float32)[None], self._on_line)
+            over *= self._falls[k]
+            sheets[k][:] += cv2.merge([over * part for part in self._normal])
 
     def _outline(self, arkit: Array, own: float, rounded: float, gap: Array) -> tuple[Array, Array]:
         """Return the gap float32 [S] that the lips shall have, and how far teeth hold it open."""

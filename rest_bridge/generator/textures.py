@@ -129,14 +129,17 @@ def plate_of(avatar: Avatar, size_px: int) -> ByteArray:
 
 
 def over(frame: ByteArray, plate: ByteArray) -> ByteArray:
-    """Lay a premultiplied frame over the background."""
-    share = 255 - frame[..., 3]
-    rows, columns = np.nonzero(share.any(1))[0], np.nonzero(share.any(0))[0]
-    if len(rows) == 0:
-        return frame
-    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    shares = cv2.merge([share[part]] * 4)
-    frame[part] = cv2.add(frame[part], cv2.multiply(plate[part], shares, scale=1 / 255))
+    """Lay a premultiplied frame over the background, in place."""
+    alpha = cv2.extractChannel(frame, 3)
+    cv2.copyTo(plate, cv2.compare(alpha, 0, cv2.CMP_EQ), frame)  # type: ignore[call-overload]
+    # What is neither empty nor full is an edge: one pixel in fifty.
+    edge = np.flatnonzero(cv2.inRange(alpha, 1, 254))  # type: ignore[call-overload]
+    pixels, behind = frame.reshape(-1, 4), plate.reshape(-1, 4)
+    found = pixels[edge].astype(np.uint16)
+    shown = behind[edge] * (255 - found[:, 3:])
+    # Round(x / 255) in whole numbers.
+    shown = (shown + 128 + ((shown + 128) >> 8)) >> 8
+    pixels[edge] = np.minimum(found + shown, 255)
     return frame
 
 

@@ -16,6 +16,7 @@ _MOUTH: Final = np.array(
     [RIG_INDEX[name] for name in RIG_NAMES if name.startswith(("jawOpen", "mouth"))]
 )
 _NUM_STEPS: Final = 40
+_TOGETHER: Final = 8
 
 
 class VisemeReader:
@@ -23,30 +24,40 @@ class VisemeReader:
 
     def __init__(self) -> None:
         """Prepare the normal equations."""
-        self._basis = viseme_basis()[:, _MOUTH].astype(np.float64)
-        self._gram = self._basis @ self._basis.T + 0.02 * np.eye(len(VISEME_NAMES))
-        self._rate = 1.0 / float(np.linalg.eigvalsh(self._gram)[-1])
+        basis = viseme_basis()[:, _MOUTH].astype(np.float64)
+        gram = basis @ basis.T + 0.02 * np.eye(len(VISEME_NAMES))
+        rate = 1.0 / float(np.linalg.eigvalsh(gram)[-1])
+        self._towards, self._keeps = rate * basis, np.eye(len(gram)) - rate * gram
 
-    def read(self, rig: FloatArray) -> FloatArray:
-        """Return the visemes of one rig.
+    def read(self, rigs: FloatArray) -> FloatArray:
+        """Return the visemes of rigs.
 
         Args:
-            rig: float32 [58].
+            rigs: float32 [F, 58]; a chunk's together take hardly longer than one.
 
         Returns:
-            float32 [15] in `rig.VISEME_NAMES` order, 0..1, sum 1.
+            float32 [F, 15] in `rig.VISEME_NAMES` order, 0..1, sum 1; of each rig the same bits,
+            whatever is beside it.
         """
-        target = self._basis @ rig[_MOUTH].astype(np.float64)
-        weights, step = np.zeros(len(VISEME_NAMES)), np.empty(len(VISEME_NAMES))
+        found = [self._some(rigs[first : first + _TOGETHER])
+                 for first in range(0, len(rigs), _TOGETHER)]  # fmt: skip
+        return np.concatenate(found) if found else np.zeros((0, len(VISEME_NAMES)), np.float32)
+
+    def _some(self, rigs: FloatArray) -> FloatArray:
+        """Return the visemes of up to `_TOGETHER` rigs."""
+        # A column a rig, always as many: products of one shape round in one way.
+        mouths = np.zeros((len(_MOUTH), _TOGETHER))
+        mouths[:, : len(rigs)] = rigs[:, _MOUTH].T
+        towards = self._towards @ mouths
+        weights, total = np.zeros_like(towards), np.empty(_TOGETHER)
+        stepped = np.empty_like(weights)
         for _ in range(_NUM_STEPS):  # sixty times a second: each call and copy counts
-            np.dot(self._gram, weights, out=step)
-            step -= target
-            step *= self._rate
-            weights -= step
+            np.dot(self._keeps, weights, out=stepped)
+            weights, stepped = stepped, weights
+            weights += towards
             weights[0] = 0.0
             np.minimum(np.maximum(weights, 0.0, out=weights), 1.0, out=weights)
-            total = float(np.add.reduce(weights))
-            if total > 1.0:
-                weights /= total
-        weights[0] = max(0.0, 1.0 - float(weights.sum()))
-        return weights.astype(np.float32)
+            np.maximum(np.add.reduce(weights, 0, out=total), 1.0, out=total)
+            weights /= total
+        weights[0] = np.maximum(0.0, 1.0 - np.add.reduce(weights, 0))
+        return np.ascontiguousarray(weights[:, : len(rigs)].T, np.float32)

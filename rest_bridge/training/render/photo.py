@@ -171,7 +171,7 @@ class PhotoHead:
         if frame.field is None or target.field is None:
             raise ValueError("The geometry is another renderer's; use this portrait's own.")
         fine, places = self.size_px * self.supersample, self._surroundings.places
-        back = invert(frame.field, FULL_BOX, places)
+        back = invert(frame.field, FULL_BOX)
         back += read_field(target.field, FULL_BOX, places + back)
         return cv2.resize(back * np.float32(fine), (fine, fine), interpolation=cv2.INTER_LINEAR)
 

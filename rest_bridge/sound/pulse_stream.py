@@ -92,12 +92,22 @@ _ARGUMENTS: Final[dict[str, list[Any]]] = {
 }
 
 
+_WAITING: Final = ("pa_mainloop_poll", "pa_context_connect")
+
+
 def load() -> Any:
-    """Return the client library; None where there is none."""
+    """Return the client library; None where there is none.
+
+    Only calls that may wait let other threads run meanwhile: each of them gets Python's lock back
+    when the others please, up to 5 ms later, and a block of 10 ms takes a dozen calls.
+    """
     try:
-        library = ctypes.CDLL(_LIBRARY)
+        library: Any = ctypes.PyDLL(_LIBRARY)
+        waiting = ctypes.CDLL(_LIBRARY)
     except OSError:
         return None
+    for name in _WAITING:
+        setattr(library, name, getattr(waiting, name))
     for name, arguments in _ARGUMENTS.items():
         getattr(library, name).argtypes = arguments
     for name in _POINTERS:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.table import Table
 
@@ -136,26 +136,31 @@ class _Run:
         self._source = stack.enter_context(FileSource(voice, paced=False, loop=True))
         self._outlets = Outlets(config.output.size, fps)
         stack.callback(self._outlets.close)
-        self._generate()  # the first second fills caches
+        self.second()  # fills caches
+        self.costs.clear()
 
     def second(self) -> None:
-        """Run a second of stream, and note what it took."""
-        frames, generated_s = self._timed(self._generate)
-        _, published_s = self._timed(lambda: [self._outlets.publish(frame) for frame in frames])
-        _, converted_s = self._timed(lambda: [self._outlets.convert(frame) for frame in frames])
-        self.costs.append((generated_s, published_s, converted_s))
+        """Run a second of stream, and note what it took.
 
-    def _generate(self) -> list[Frame]:
-        frames: list[Frame] = []
+        Each frame is let go before the next ones are made, as the daemon does.
+        """
+        generated_s = published_s = 0.0
+        last: Frame | None = None
         for _ in range(VOICE_RATE_HZ // _READ_SAMPLES):
-            frames += self._pipeline.push(self._source.read(_READ_SAMPLES, 10.0))
-        return frames
-
-    @staticmethod
-    def _timed(work: Any) -> tuple[Any, float]:
+            chunk = self._source.read(_READ_SAMPLES, 10.0)
+            begin_s = time.process_time()
+            frames = self._pipeline.push(chunk)
+            made_s = time.process_time()
+            for frame in frames:
+                self._outlets.publish(frame)
+            generated_s += made_s - begin_s
+            published_s += time.process_time() - made_s
+            last = frames[-1] if frames else last
+        assert last is not None, "a second of voice makes frames"
         begin_s = time.process_time()
-        found = work()
-        return found, time.process_time() - begin_s
+        self._outlets.convert(last)
+        converted_s = self.fps * (time.process_time() - begin_s)
+        self.costs.append((generated_s, published_s, converted_s))
 
 
 def card(found: Sequence[RateCost]) -> Table:

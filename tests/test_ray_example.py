@@ -4,6 +4,7 @@ pip install "rest-bridge[ray]" && python -m pytest -m slow tests/test_ray_exampl
 """
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -23,7 +24,8 @@ def test_faces_on_ray_are_live_and_one_that_fails_does_not_end_the_others(
 ) -> None:
     pytest.importorskip("ray", reason='pip install "rest-bridge[ray]"')
     voice = write_wav(seconds=2.0)
-    arguments = ["luna", str(tmp_path / "no such picture.png"), "maya"]
+    # As many as fit: two cores have room for the three.
+    arguments = ["luna", str(tmp_path / "no such picture.png"), "maya", "--cores", "0.5"]
     done = subprocess.run(
         [sys.executable, str(EXAMPLE), *arguments, "--audio", str(voice), "--size", "128",
          "--seconds", "3"],
@@ -34,10 +36,26 @@ def test_faces_on_ray_are_live_and_one_that_fails_does_not_end_the_others(
     assert sum("'frames': 'tcp://" in line for line in lines) == 3
     addresses = re.findall(r"tcp://[\d.]+:\d+", done.stdout)
     assert len(set(addresses)) == len(addresses) == 6
-    ends = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines[3:]}
     for name in ("luna-0", "maya-2"):
-        assert ast.literal_eval(ends[name])["presented"] > 20
-    assert any("failed" in line and "no such picture" in line for line in lines[3:])
+        (end,) = (line for line in lines if line.startswith(name) and "'presented'" in line)
+        assert ast.literal_eval(end.split(" ", 1)[1])["presented"] > 20
+    assert any("failed" in line and "no such picture" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_face_without_free_cores_waits_until_another_one_ends(
+    write_wav: Callable[..., Path],
+) -> None:
+    pytest.importorskip("ray", reason='pip install "rest-bridge[ray]"')
+    voice, cores = write_wav(seconds=2.0), str(0.7 * (os.cpu_count() or 1))
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE), "luna", "maya", "--audio", str(voice), "--size", "128",
+         "--seconds", "2", "--cores", cores],
+        capture_output=True, text=True, timeout=300, cwd=EXAMPLE.parent.parent, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "waiting for a place" in done.stdout
+    assert done.stdout.count("'presented'") == 2
 
 
 def test_the_example_configures_what_there_is() -> None:

@@ -1,11 +1,14 @@
 """`rest-bridge doctor`, `devices` and `bench`: look at this computer."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from rest_bridge.bench_compare import compare as compare_reports
 from rest_bridge.bench_compare import read_report
@@ -238,14 +241,8 @@ def _bench_faces(config: Config, most: int, seconds: float, *, json: bool) -> No
     from rest_bridge import bench_faces
     from rest_bridge.gallery import built_in_voice
 
-    with progress("measuring", quiet=json) as report:
-        found = bench_faces.measure(
-            config, built_in_voice(), most=most, seconds=seconds, progress=report
-        )
-    if json:
-        print_json([asdict(one) for one in found])
-    else:
-        Console(highlight=False).print(bench_faces.card(found))
+    measure = partial(bench_faces.measure, config, built_in_voice(), most=most, seconds=seconds)
+    _show_lines(measure, bench_faces.card, json=json)
 
 
 def _bench_rates(config: Config, rates: str, seconds: float, *, json: bool) -> None:
@@ -253,14 +250,20 @@ def _bench_rates(config: Config, rates: str, seconds: float, *, json: bool) -> N
     from rest_bridge.gallery import built_in_voice
 
     wanted = bench_rates.parse_rates(rates)
+    measure = partial(bench_rates.measure, config, built_in_voice(), seconds=seconds, rates=wanted)
+    _show_lines(measure, bench_rates.card, json=json)
+
+
+def _show_lines(
+    measure: Callable[..., Sequence[Any]], card: Callable[[Any], Table], *, json: bool
+) -> None:
+    """Measure with progress, then show a table or one line of JSON."""
     with progress("measuring", quiet=json) as report:
-        found = bench_rates.measure(
-            config, built_in_voice(), seconds=seconds, rates=wanted, progress=report
-        )
+        found = measure(progress=report)
     if json:
         print_json([asdict(one) for one in found])
     else:
-        Console(highlight=False).print(bench_rates.card(found))
+        Console(highlight=False).print(card(found))
 
 
 def _bench_beside(config: Config, num_processes: int, *, json: bool) -> None:

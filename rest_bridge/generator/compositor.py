@@ -143,7 +143,7 @@ class Compositor:
             fine = self._spare.pop()
         except IndexError:
             fine = np.empty((self._size, self._size, 2), np.float32)
-        places = cv2.scaleAdd(motion.moved, self._gain, self._rest)
+        places = cv2.scaleAdd(motion.moved, float(self._gain), self._rest)
         fine = np.asarray(cv2.resize(places, (self._size, self._size), dst=fine))
         for part, missing in self._borders:
             fine[part] += missing

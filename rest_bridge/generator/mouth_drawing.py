@@ -136,7 +136,7 @@ class MouthDrawing:
                 for one in (field[:rows], field[rows:])]  # fmt: skip
         sheets = [np.ascontiguousarray(one[..., :2]) for one in both]
         is_lower = cv2.compare(lower, 0.0, cv2.CMP_GT)  # type: ignore[call-overload]
-        row += cv2.multiply(is_lower, rows / 255, dtype=cv2.CV_32F)
+        row += is_lower * np.float32(rows / 255)
         x, y, window, _ = cv2.split(_read_at(field, column, row))
         view = MouthView(
             rectangle, below_upper, above_lower, level, window, seam, (sheets[0], sheets[1])

@@ -23,6 +23,7 @@ from rest_bridge.paper.vae import LtxVae
 
 SCALE = (8 / 25, 32.0, 32.0)
 """Of a latent frame, row and column: 8 frames at 25 a second, 32 pixels."""
+_WARM_UP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +191,24 @@ def captured(
     """Return a function replayed as one CUDA graph: no launches by Python between kernels.
 
     Args:
-        run: takes tensors of these shapes; must not synchronise.
+        run: takes tensors of these shapes; must not synchronise, and leaves what it remembers where
+            it was, since the graph reads and writes the same memory each time.
         noise: example.
         audio: example.
     """
     static = (noise.clone(), audio.clone())
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            run(*static)
-    torch.cuda.current_stream().wait_stream(side)
+    before, side = torch.cuda.current_stream(), torch.cuda.Stream()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        out = run(*static)
+    try:
+        side.wait_stream(before)
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP):  # allocations, plans and compiling happen here
+                run(*static)
+        before.wait_stream(side)
+        with torch.cuda.graph(graph, stream=side):
+            out = run(*static)
+    finally:
+        torch.cuda.set_stream(before)  # PyTorch stays on the other one where capturing fails
 
     def replay(noise: Tensor, audio: Tensor) -> Tensor:
         static[0].copy_(noise)

@@ -4,11 +4,19 @@ import json
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from rest_bridge.paper import bench
+from rest_bridge.paper import bench, measuring
 from rest_bridge.paper.dit import DitSizes, LtxDit, rotate
 from rest_bridge.paper.seam import measure
-from rest_bridge.paper.stream import ChunkDecoder, ChunkStream, Recipe, latents_of, slots
+from rest_bridge.paper.stream import (
+    ChunkDecoder,
+    ChunkStream,
+    Recipe,
+    captured,
+    latents_of,
+    slots,
+)
 from rest_bridge.paper.vae import LtxVae
 
 SIZES = bench.TOY_DIT
@@ -103,7 +111,7 @@ def test_more_neighbours_make_the_seam_smaller() -> None:
 
 
 def test_the_bench_prints_its_table_beside_rest_and_one_line_of_json(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(bench, "_MOST_CHUNKS", 2)
+    monkeypatch.setattr(measuring, "_MOST_CHUNKS", 2)
     monkeypatch.setattr(
         "sys.argv", ["bench", "--preset", "toy", "--device", "cpu", "--seconds", "20"]
     )
@@ -120,13 +128,13 @@ def test_the_bench_prints_its_table_beside_rest_and_one_line_of_json(monkeypatch
     assert len(result["seams"]) == 8
 
 
-def _bench() -> bench.Bench:
-    return bench.Bench(bench.TOY_DIT, bench.TOY_VAE, "cpu", torch.float32, 60.0)
+def _bench() -> measuring.Bench:
+    return measuring.Bench(bench.TOY_DIT, bench.TOY_VAE, "cpu", torch.float32, 60.0)
 
 
 def test_without_graphs_or_a_compiler_the_part_is_measured_and_says_so(monkeypatch) -> None:
-    monkeypatch.setattr(bench, "_MOST_CHUNKS", 1)
-    monkeypatch.setattr(bench, "_COMPILING_S", 0.0)
+    monkeypatch.setattr(measuring, "_MOST_CHUNKS", 1)
+    monkeypatch.setattr(measuring, "_COMPILING_S", 0.0)
 
     def no_compiler(self, **_options: object) -> None:
         raise RuntimeError("no Triton here\nand more lines")
@@ -145,13 +153,13 @@ def test_without_graphs_or_a_compiler_the_part_is_measured_and_says_so(monkeypat
 
 
 def test_a_part_that_fails_does_not_end_the_run(monkeypatch) -> None:
-    monkeypatch.setattr(bench, "_MOST_CHUNKS", 1)
+    monkeypatch.setattr(measuring, "_MOST_CHUNKS", 1)
 
     def broken(*_args: object, **_options: object) -> None:
         raise RuntimeError("CUDA error: out of memory")
 
-    monkeypatch.setattr(bench.ChunkDecoder, "decode", broken)
-    monkeypatch.setattr(bench, "measure", broken)
+    monkeypatch.setattr(measuring.ChunkDecoder, "decode", broken)
+    monkeypatch.setattr(measuring, "measure", broken)
     found = {line.name: line for line in bench.run("toy", "cpu", 30.0).lines}
     assert found["batched, 4 steps"].backbone_fps > 0
     for name in ("decode alone", "with decode, one after the other", "seams"):
@@ -159,7 +167,7 @@ def test_a_part_that_fails_does_not_end_the_run(monkeypatch) -> None:
 
 
 def test_the_types_of_a_gpu_run_through(monkeypatch) -> None:
-    monkeypatch.setattr(bench, "_MOST_CHUNKS", 1)
+    monkeypatch.setattr(measuring, "_MOST_CHUNKS", 1)
     found = bench.run("toy", "cpu", 30.0, half=True)
     assert found.dtype == "bfloat16"
     assert not [line.note for line in found.lines if "failed" in line.note]
@@ -188,3 +196,87 @@ def test_parts_beyond_the_time_are_left_out_and_say_so() -> None:
     assert {line.note for line in found.lines} == {"no time left"}
     assert "no time left" in bench.table(found)
     assert latents_of(torch.zeros(1, SIZES.queries, SIZES.channels), SIZES).shape == (1, 8, 3, 2, 2)
+
+
+def test_each_row_is_shown_and_kept_as_soon_as_it_is_there(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.setattr(measuring, "_MOST_CHUNKS", 1)
+    kept = tmp_path / "kept.json"
+    seen: list[int] = []
+
+    def stopped(self, **_options: object) -> None:
+        seen.append(len(json.loads(kept.read_text())["lines"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring.Bench, "decode_line", stopped)
+    monkeypatch.setattr(
+        "sys.argv", ["bench", "--preset", "toy", "--device", "cpu", "--out", str(kept)]
+    )
+    assert bench.main() == 130
+    shown = capsys.readouterr()
+    assert seen == [4]
+    assert "| batched, 4 steps | 1 |" in shown.err
+    assert "stopped before its end" in shown.out
+    assert len(json.loads(kept.read_text())["lines"]) == 4
+
+
+def test_a_capture_that_fails_leaves_the_stream_where_it_was(monkeypatch) -> None:
+    """PyTorch itself stays on the capturing stream; the next part would run there."""
+    streams = ["the default one"]
+
+    class Context:
+        def __init__(self, *_args: object, **_options: object) -> None:
+            pass
+
+        def __enter__(self) -> None:
+            streams.append("another")
+
+        def __exit__(self, *_args: object) -> None:
+            if self.fails:
+                raise RuntimeError("capture failed")
+            streams.pop()
+
+        fails = False
+
+        def wait_stream(self, _other: object) -> None:
+            pass
+
+    class Failing(Context):
+        fails = True
+
+    class Default:
+        def wait_stream(self, _other: object) -> None:
+            pass
+
+    monkeypatch.setattr(torch.cuda, "current_stream", Default)
+    monkeypatch.setattr(torch.cuda, "Stream", Context)
+    monkeypatch.setattr(torch.cuda, "stream", Context)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", Failing)
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda _stream: streams.pop())
+    with pytest.raises(RuntimeError, match="capture failed"):
+        captured(lambda a, b: a, torch.zeros(1), torch.zeros(1))
+    assert streams == ["the default one"]
+
+
+def test_nothing_in_a_chunk_waits_for_the_device_or_brings_memory_from_the_host(
+    dit: LtxDit,
+) -> None:
+    """What a CUDA graph forbids, seen in the operations themselves, without a GPU."""
+    stream = _stream(dit, Recipe(2, 6.0), plain=False)
+    noise, audio = _inputs(0)
+    stream.generate(noise, audio)  # what is made once is made while warming up
+    seen: set[str] = set()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            seen.add(str(func))
+            return func(*args, **(kwargs or {}))
+
+    kept = [tensor.data_ptr() for known in stream._before[0] for tensor in known]
+    with Watch():
+        stream.generate(noise, audio)
+    forbidden = ("_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "unique",
+                 "aten.arange", "aten.linspace", "aten._to_copy.default(cpu)")  # fmt: skip
+    assert "aten.mm.default" in str(seen) or "aten.addmm.default" in str(seen)
+    assert not [name for name in seen for one in forbidden if one in name]
+    assert kept == [tensor.data_ptr() for known in stream._before[0] for tensor in known]

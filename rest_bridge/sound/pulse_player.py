@@ -123,8 +123,12 @@ class PulsePlayer:
             stream.close()
 
     def _asks(self) -> bool:
-        """Whether the server shall say again how far it is."""
-        due = self._filled <= _LEARNING or self._filled >= self._asked + _ASK_EVERY
+        """Whether the server shall say again how far it is.
+
+        Once a block at most: its answer wakes this thread, which would ask again at once, for ever.
+        """
+        every = 1 if self._filled <= _LEARNING else _ASK_EVERY
+        due = self._filled >= self._asked + every
         if due:
             self._asked = self._filled
         return due

@@ -118,6 +118,24 @@ def test_no_voice_is_asked_for_while_the_server_does_not_say_when_it_sounds(
     assert stream.asked >= 5
 
 
+def test_answers_that_wake_the_player_are_no_reason_to_ask_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, wakes = FakeStream(most=400), iter(range(1_000_000))
+
+    def wait(seconds: float) -> None:
+        time.sleep(0)
+        if next(wakes) % 20 == 0:  # nineteen of twenty wake-ups bring nothing but an answer
+            stream._room = BLOCK_BYTES
+
+    monkeypatch.setattr(stream, "wait", wait)
+    playing = player(stream, lambda *_: None, monkeypatch)
+    playing.start()
+    assert stream.full.wait(5.0)
+    playing.close()
+    assert 80 <= stream.asked <= 400
+
+
 def test_a_count_that_broke_off_is_told_as_an_underflow(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, told = FakeStream(most=4), []
     stream.stepped_at = {2}

@@ -20,9 +20,6 @@ from rest_bridge.sound.pulse_stream import BYTES, PulseStream, load
 __all__ = ["PulsePlayer", "load"]
 
 _WAIT_S: Final = 0.1
-_LEARNING: Final = 50
-_ASK_EVERY: Final = 5
-"""So many blocks are waited between two questions, once the first ones have been asked of each."""
 _STEPPED: Final = SimpleNamespace(output_underflow=True)
 
 
@@ -61,7 +58,6 @@ class PulsePlayer:
         self._latency_s = latency_s
         self._stop = threading.Event()
         self._ended = False
-        self._filled = self._asked = 0
         self._thread: threading.Thread | None = None
         self.latency = latency_s
 
@@ -116,29 +112,16 @@ class PulsePlayer:
                     self._fill(stream, block)
                     if not stream.write(address, block.nbytes):
                         return
-                if stream.connected and self._asks():
+                if stream.connected:
                     stream.ask()
         finally:
             self._ended = True
             stream.close()
 
-    def _asks(self) -> bool:
-        """Whether the server shall say again how far it is.
-
-        Once a block at most: its answer wakes this thread, which would ask again at once, for ever.
-        """
-        every = 1 if self._filled <= _LEARNING else _ASK_EVERY
-        due = self._filled >= self._asked + every
-        if due:
-            self._asked = self._filled
-        return due
-
     def _fill(self, stream: PulseStream, block: Any) -> None:
         """Ask for the next block; silence while nobody knows when it will sound."""
         waits_s = stream.waits_s()
-        self._filled += 1
         if waits_s is None:
-            self._asked = 0
             block[:] = 0.0
             return
         self.latency = max(0.0, waits_s)

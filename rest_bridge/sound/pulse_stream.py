@@ -22,6 +22,11 @@ _RUNNING: Final = 0
 _OPEN_S: Final = 5.0
 _OLDEST_S: Final = 1.0
 """A report that claims to be older comes from a clock that was set meanwhile."""
+_LEARNING_S: Final = 1.0
+_ASK_SOON_S: Final = 0.01
+_ASK_S: Final = 0.05
+"""Between two questions, once the first second is over. Each answer wakes whoever waits, so without
+a limit every answer would bring the next question, thousands in a second."""
 _FAILED_SIZE: Final = ctypes.c_size_t(-1).value
 
 
@@ -160,6 +165,7 @@ class PulseStream:
             self.close()
             raise
         self._place = self._where()
+        self._opened_s, self._ask_at_s = time.monotonic(), 0.0
 
     @property
     def connected(self) -> bool:
@@ -188,12 +194,16 @@ class PulseStream:
         return end >= 0
 
     def ask(self) -> None:
-        """Ask the server how far it is, unless an answer is on its way."""
-        library = self._library
+        """Ask the server how far it is, unless that was asked a moment ago; call it often."""
+        library, now_s = self._library, time.monotonic()
+        if now_s < self._ask_at_s:
+            return
         if self._operation:
             if library.pa_operation_get_state(self._operation) == _RUNNING:
                 return
             library.pa_operation_unref(self._operation)
+        soon = now_s < self._opened_s + _LEARNING_S
+        self._ask_at_s = now_s + (_ASK_SOON_S if soon else _ASK_S)
         self._operation = library.pa_stream_update_timing_info(self._stream, None, None)
 
     def waits_s(self) -> float | None:

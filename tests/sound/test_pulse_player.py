@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rest_bridge.sound import pulse_player
+from rest_bridge.sound import pulse_player, pulse_stream
 from rest_bridge.sound.pulse_player import PulsePlayer
 from rest_bridge.sound.pulse_stream import PulseStream, Timing
 
@@ -118,24 +118,6 @@ def test_no_voice_is_asked_for_while_the_server_does_not_say_when_it_sounds(
     assert stream.asked >= 5
 
 
-def test_answers_that_wake_the_player_are_no_reason_to_ask_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stream, wakes = FakeStream(most=400), iter(range(1_000_000))
-
-    def wait(seconds: float) -> None:
-        time.sleep(0)
-        if next(wakes) % 20 == 0:  # nineteen of twenty wake-ups bring nothing but an answer
-            stream._room = BLOCK_BYTES
-
-    monkeypatch.setattr(stream, "wait", wait)
-    playing = player(stream, lambda *_: None, monkeypatch)
-    playing.start()
-    assert stream.full.wait(5.0)
-    playing.close()
-    assert 80 <= stream.asked <= 400
-
-
 def test_a_count_that_broke_off_is_told_as_an_underflow(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, told = FakeStream(most=4), []
     stream.stepped_at = {2}
@@ -191,6 +173,34 @@ def test_what_waits_is_what_the_server_holds_less_the_age_of_its_word() -> None:
     assert old.waits_s() == pytest.approx(0.035, abs=0.002)
     set_clock = said(**queued, sink_usec=15_000, age_us=3_600_000_000)
     assert set_clock.waits_s() == pytest.approx(0.055, abs=0.002)
+
+
+def test_however_often_it_wakes_the_server_is_asked_a_hundred_times_a_second_then_twenty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s, asked = [100.0], list[float]()
+
+    class Library:
+        def pa_operation_get_state(self, operation: int) -> int:
+            return 1  # answered at once
+
+        def pa_operation_unref(self, operation: int) -> None:
+            pass
+
+        def pa_stream_update_timing_info(self, *_: Any) -> int:
+            asked.append(now_s[0])
+            return 7
+
+    monkeypatch.setattr(pulse_stream.time, "monotonic", lambda: now_s[0])
+    stream = PulseStream.__new__(PulseStream)
+    stream._library, stream._stream, stream._operation = Library(), None, None
+    stream._opened_s, stream._ask_at_s = 100.0, 0.0
+    while now_s[0] < 103.0:  # a wake-up every 0.1 ms, as where each answer brings a question
+        stream.ask()
+        now_s[0] += 0.0001
+    first = sum(at < 101.0 for at in asked)
+    assert 90 <= first <= 101
+    assert 35 <= len(asked) - first <= 42
 
 
 @pytest.mark.parametrize("what", ["playing", "write_index_corrupt", "read_index_corrupt"])

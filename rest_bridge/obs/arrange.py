@@ -17,6 +17,7 @@ from rest_bridge.obs.studio_state import (
     NATIVE,
     Asks,
     inputs,
+    is_muted,
     kinds,
     microphones,
     offset_ms,
@@ -87,7 +88,7 @@ def setup(obs: Asks, wishes: Wishes, changes: ChangeFile) -> Iterator[str]:
     if wishes.microphone:
         yield _delay(obs, wishes, kind, changes)
     else:
-        audible = microphones(obs)
+        audible = [name for name in microphones(obs) if not is_muted(obs, name)]
         if audible:
             yield (
                 f'Mute "{audible[0]}" in the mixer: the source brings your voice, in time with '

@@ -123,12 +123,12 @@ def _voice(obs: Asks, face: dict[str, Any], latency: Latency) -> Iterator[Findin
         )
     else:
         yield Finding(True, f"the daemon answers; its latency is {latency_ms:.0f} ms")
-    brings_voice = kind == BROWSER or bool(settings.get("voice"))
+    by_page = kind == BROWSER
+    brings_voice = "voice=1" in str(settings["url"]) if by_page else bool(settings.get("voice"))
     audible = [mic for mic in microphones(obs) if not is_muted(obs, mic)]
     if brings_voice and is_muted(obs, name):
-        yield Finding(
-            False, f'"{name}" is muted in the mixer', "unmute it, or set its Voice to off."
-        )
+        off = "take `voice=1` out of its address" if by_page else "set its Voice to off"
+        yield Finding(False, f'"{name}" is muted in the mixer', f"unmute it, or {off}.")
     elif brings_voice and audible:
         yield Finding(
             False,
@@ -138,9 +138,10 @@ def _voice(obs: Asks, face: dict[str, Any], latency: Latency) -> Iterator[Findin
     elif brings_voice:
         yield Finding(True, f'"{name}" brings the voice, in time with the lips')
     elif not audible:
+        how = "add `&voice=1` to its address" if by_page else "switch Voice on"
         yield Finding(
             False, "nobody hears you: the source's Voice is off and no microphone is on",
-            "switch Voice on in the source's properties.",
+            f"{how} in the source's properties.",
         )  # fmt: skip
     elif latency_ms is not None:
         mode = str(settings.get("latency", "balanced"))

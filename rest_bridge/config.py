@@ -126,6 +126,11 @@ class AudioSection(Section):
         description="Music, typing and noise move no lips, only sound with a voice in it does "
         "(singing, too). Live voices only.",
     )
+    foreground: Literal["live", "always", "never"] = Field(
+        default="live",
+        description="Hear the nearest talker alone: other voices, music and noise behind the voice "
+        "do not reach the lips. With live voices, always (files and pushed voices, too), or never.",
+    )
     loop: bool = Field(default=False, description="Start a file again when it has ended.")
     latency_ms: int = Field(
         default=40, ge=10, le=500, description="Latency asked of the sound device, milliseconds."

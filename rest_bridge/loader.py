@@ -51,6 +51,12 @@ def voices_only(config: Config, mode: Mode) -> bool:
     return config.audio.voices_only and mode == "live"
 
 
+def foreground(config: Config, mode: Mode) -> bool:
+    """Say whether the nearest talker alone is heard: a file or a pushed voice is usually alone."""
+    wanted = config.audio.foreground
+    return wanted == "always" or (wanted == "live" and mode == "live")
+
+
 def chunk_of(config: Config, mode: Mode) -> int:
     """Return how many latent frames are generated together."""
     section = config.generator
@@ -133,6 +139,7 @@ class Loader:
             provider=self._config.model.provider,
             chunk_latents=chunk_of(self._config, mode or voice_mode(self._config)),
             motion=motion,
+            foreground=foreground(self._config, mode or voice_mode(self._config)),
         )
         if not pictures:
             self._stages = replace(self._stages, decoder=NoPictures())

@@ -280,6 +280,7 @@ def load_stages(
     provider: str = "cpu",
     chunk_latents: int | None = None,
     motion: MotionStage | None = None,
+    foreground: bool = False,
 ) -> Stages:
     """Load the trained parts for one avatar.
 
@@ -294,6 +295,7 @@ def load_stages(
         chunk_latents: latent frames that will be generated together, if that is known: the DiT
             then needs a third less time.
         motion: to be used in place of the package's own DiT, as several faces do.
+        foreground: hear the nearest talker alone; see `features.foreground`.
 
     Returns:
         The parts.
@@ -318,7 +320,12 @@ def load_stages(
         )
     drawing = Drawing(threads, computes("decoder"))
     return Stages(
-        speech=SpeechEncoder(package, threads=threads, provider=computes("speech_encoder")),
+        speech=SpeechEncoder(
+            package,
+            threads=threads,
+            provider=computes("speech_encoder"),
+            foreground=foreground,
+        ),
         motion=motion,
         life=LifePlanner(seed),
         latent_space=space,

@@ -2,7 +2,8 @@
 
 Place in the flow: `features.decimate` -> mel -> here -> `generator.generator`. The graph runs in
 blocks of exactly one latent frame (80 ms), whatever the caller's chunks are, so any chunking of the
-same samples gives bit-equal tokens. Where the package has it, `features.articulation` reads the
+same samples gives bit-equal tokens. Where that is wished for, `features.foreground` first leaves
+the nearest talker alone of each block; where the package has it, `features.articulation` reads the
 same blocks. It knows nothing of motion.
 Shape letters: S samples, T latent frames, D token width, C articulations.
 """
@@ -10,6 +11,7 @@ Shape letters: S samples, T latent frames, D token width, C articulations.
 import numpy as np
 
 from rest_bridge.features.articulation import ArticulationReader
+from rest_bridge.features.foreground import Foreground
 from rest_bridge.features.mel import NUM_BINS, WINDOW_SAMPLES, LogMel, MelConfig
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.state import ArraySpec, StateSpec
@@ -24,13 +26,21 @@ class SpeechEncoder:
     its end has been heard.
     """
 
-    def __init__(self, package: ModelPackage, *, threads: int = 1, provider: str = "cpu") -> None:
+    def __init__(
+        self,
+        package: ModelPackage,
+        *,
+        threads: int = 1,
+        provider: str = "cpu",
+        foreground: bool = False,
+    ) -> None:
         """Load the graph and the constants of the features.
 
         Args:
             package: the model package.
             threads: CPU threads.
             provider: what computes, a name of `inference.session.PROVIDERS`.
+            foreground: hear the nearest talker alone.
 
         Raises:
             PackageError: the package has no speech encoder, its articulation does not belong to it,
@@ -38,6 +48,7 @@ class SpeechEncoder:
         """
         section = package.section("audio")
         self._mel = LogMel(MelConfig.from_arrays(package.arrays("audio"), section))
+        self._foreground = Foreground(self._mel.config.power_floor) if foreground else None
         self._reader: ArticulationReader | None = None
         if ArticulationReader.is_in(package):
             self._reader = ArticulationReader(package, self._mel.config, threads=threads)
@@ -53,6 +64,7 @@ class SpeechEncoder:
         self.state_spec: StateSpec = StateSpec(
             (
                 *self._mel.state_arrays(),
+                *(self._foreground.state_arrays() if self._foreground else ()),
                 ArraySpec("encoder.pending", (self._block_frames, NUM_BINS)),
                 ArraySpec("encoder.num_pending", (1,), "int64"),
                 ArraySpec("encoder.num_blocks", (1,), "int64"),
@@ -64,6 +76,7 @@ class SpeechEncoder:
         """Return the state before the first sample, as if silence had gone before it."""
         state = {
             **self._mel.initial_state(),
+            **(self._foreground.initial_state() if self._foreground else {}),
             "encoder.pending": np.zeros((self._block_frames, NUM_BINS), np.float32),
             "encoder.num_pending": np.zeros(1, np.int64),
             "encoder.num_blocks": np.zeros(1, np.int64),
@@ -109,8 +122,9 @@ class SpeechEncoder:
                 package has no such part.
             state: to pass with the next samples.
         """
-        mel_state = {name: array for name, array in state.items() if name.startswith("mel.")}
-        frames, mel_state = self._mel.step(samples, mel_state)
+        memory = {name: state[name] for name in state if name.startswith(("mel.", "fore."))}
+        frames, heard = self._mel.hear(samples, memory)
+        memory.update(heard)
         num_pending = int(state["encoder.num_pending"][0])
         frames = np.concatenate([state["encoder.pending"][:num_pending], frames])
         num_blocks = int(state["encoder.num_blocks"][0])
@@ -118,7 +132,8 @@ class SpeechEncoder:
         tokens: list[FloatArray] = []
         marks: list[FloatArray] = []
         while len(frames) >= self._block_frames:
-            token, mark = self._read(frames[: self._block_frames], graphs)
+            block = self._prepared(frames[: self._block_frames], memory)
+            token, mark = self._read(block, graphs)
             if num_blocks >= self._history_latents:  # earlier blocks end before the stream begins
                 tokens.append(token)
                 marks.append(mark)
@@ -127,7 +142,7 @@ class SpeechEncoder:
         pending = np.zeros_like(state["encoder.pending"])
         pending[: len(frames)] = frames
         next_state = {
-            **mel_state,
+            **memory,
             "encoder.pending": pending,
             "encoder.num_pending": np.array([len(frames)], np.int64),
             "encoder.num_blocks": np.array([num_blocks], np.int64),
@@ -135,6 +150,15 @@ class SpeechEncoder:
         }
         told = (LATENT_STRIDE, len(ARTICULATIONS))
         return _stacked(tokens, self._token_shape), _stacked(marks, told), next_state
+
+    def _prepared(self, log_mels: FloatArray, memory: dict[str, Array]) -> FloatArray:
+        """Return a block as the networks hear it, float32 [8, 80]; `memory` moves on in place."""
+        if self._foreground is not None:
+            log_mels, _, moved = self._foreground.step(log_mels, memory)
+            memory.update(moved)
+        mel, settled = self._mel.normalise(log_mels, memory)
+        memory.update(settled)
+        return mel
 
     def _read(self, mel: FloatArray, graphs: dict[str, Array]) -> tuple[FloatArray, FloatArray]:
         """Return token [2, D] and articulation [2, C] of a block; `graphs` moves on in place."""

@@ -104,27 +104,55 @@ class LogMel:
             frames: float32 [F, 80], normalised log-mel.
             state: to pass with the next samples.
         """
+        log_mels, heard = self.hear(samples, state)
+        frames, settled = self.normalise(log_mels, state)
+        return frames, {**heard, **settled}
+
+    def hear(self, samples: FloatArray, state: State) -> tuple[FloatArray, dict[str, Array]]:
+        """Turn the next samples into log-mels that are not normalised.
+
+        Args:
+            samples: as for `step`.
+            state: as for `step`.
+
+        Returns:
+            log_mels: float32 [F, 80].
+            state: the part of it that holds samples.
+        """
         kept = state["mel.samples"][: int(state["mel.num_samples"][0])]
         pending = np.concatenate([kept, samples.astype(np.float32, copy=False)])
         num_frames = max(0, (len(pending) - WINDOW_SAMPLES) // HOP_SAMPLES + 1)
-        frames = np.empty((num_frames, NUM_BINS), np.float32)
-        mean, variance = state["mel.mean"].copy(), state["mel.variance"].copy()
+        log_mels = np.empty((num_frames, NUM_BINS), np.float32)
         for k in range(num_frames):
             start = k * HOP_SAMPLES
-            log_mel = self.log_mel(pending[start : start + WINDOW_SAMPLES])
+            log_mels[k] = self.log_mel(pending[start : start + WINDOW_SAMPLES])
+        left = pending[num_frames * HOP_SAMPLES :]
+        held = np.zeros(WINDOW_SAMPLES, np.float32)
+        held[: len(left)] = left
+        return log_mels, {
+            "mel.samples": held,
+            "mel.num_samples": np.array([len(left)], np.int64),
+        }
+
+    def normalise(self, log_mels: FloatArray, state: State) -> tuple[FloatArray, dict[str, Array]]:
+        """Normalise the next log-mels by the running mean and variance.
+
+        Args:
+            log_mels: float32 [F, 80], of `hear`.
+            state: as for `step`.
+
+        Returns:
+            frames: float32 [F, 80].
+            state: the part of it that holds mean and variance.
+        """
+        frames = np.empty(log_mels.shape, np.float32)
+        mean, variance = state["mel.mean"].copy(), state["mel.variance"].copy()
+        for k, log_mel in enumerate(log_mels):
             mean += self._alpha * (log_mel - mean)
             variance += self._alpha * ((log_mel - mean) ** 2 - variance)
             frames[k] = (log_mel - mean) / np.sqrt(variance + self._least_variance)
         np.clip(frames, -self.config.clip, self.config.clip, out=frames)
-        left = pending[num_frames * HOP_SAMPLES :]
-        held = np.zeros(WINDOW_SAMPLES, np.float32)
-        held[: len(left)] = left
-        return frames, {
-            "mel.samples": held,
-            "mel.num_samples": np.array([len(left)], np.int64),
-            "mel.mean": mean,
-            "mel.variance": variance,
-        }
+        return frames, {"mel.mean": mean, "mel.variance": variance}
 
     def log_mel(self, window: FloatArray) -> FloatArray:
         """Return float32 [80]: the log-mel of one window of 400 samples, not normalised."""

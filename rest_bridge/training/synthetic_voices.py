@@ -6,7 +6,7 @@ at other rates, pitches and melodies. Numbers make sentences in every language.
 """
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -87,17 +87,48 @@ def flite_utterances(texts: Texts, *, seed: int) -> Iterator[Utterance]:
 
 def espeak_utterances(texts: Texts, *, seed: int) -> Iterator[Utterance]:
     """Yield training sentences in all languages, each by several voices; one voice at a time."""
-    espeak = EspeakVoice()
+    yield from spoken(espeak_lines(texts, seed=seed), seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence and who speaks it.
+
+    Attributes:
+        name: of the utterance.
+        style: of the utterance.
+        text: what is said.
+        voice: espeak-ng's.
+    """
+
+    name: str
+    style: str
+    text: str
+    voice: str
+
+
+def espeak_lines(texts: Texts, *, seed: int) -> list[Line]:
+    """Return what `espeak_utterances` speaks."""
+    lines: list[Line] = []
     for language, sentences in texts.train.items():
-        lines = [*sentences, *_numbers(language, seed)]
-        plan = _renditions(language, lines, texts.variants, seed)
+        said = [*sentences, *_numbers(language, seed)]
+        plan = _renditions(language, said, texts.variants, seed)
         if language == _ENGLISH:
-            plan += [(accent, i) for accent in texts.accents for i in range(len(lines))]
-        for voice, number in sorted(plan):
-            if not is_held_out("espeak", voice, number):
-                name = f"espeak-{voice}-{number}"
-                style = "synthetic" if language == _ENGLISH else "foreign"
-                yield speak(espeak, name, style, lines[number], voice, seed=seed)
+            plan += [(accent, i) for accent in texts.accents for i in range(len(said))]
+        style = "synthetic" if language == _ENGLISH else "foreign"
+        lines += [
+            Line(f"espeak-{voice}-{number}", style, said[number], voice)
+            for voice, number in sorted(plan)
+            if not is_held_out("espeak", voice, number)
+        ]
+    return lines
+
+
+def spoken(lines: Iterable[Line], *, seed: int) -> Iterator[Utterance]:
+    """Yield lines as utterances."""
+    espeak = EspeakVoice()
+    for line in lines:
+        yield speak(espeak, line.name, line.style, line.text, line.voice, seed=seed)
 
 
 def held_out_utterances(texts: Texts, *, seed: int) -> Iterator[Utterance]:

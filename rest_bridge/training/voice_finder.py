@@ -2,10 +2,11 @@
 
     python -m rest_bridge.training.voice_finder --assets DIR --out rest_bridge/features/voicing.npz
 
-Place in the flow: talkers, `orchestra`, `made_noises` -> here -> `features.voicing`. Voices and
-sounds are mixed as mel powers, which adds up well enough and costs little: five minutes of a core.
-Never heard: the talkers of `splits.is_held_out`, those of `evaluation.stillness`, every sound of
-`background_sounds`. Shape letters: N clips, F steps of 20 ms, B mel bins.
+Place in the flow: talkers, `sung`, `orchestra`, `sampled_bands`, `made_noises` -> here ->
+`features.voicing`. Voices and sounds are mixed as mel powers, which adds up well enough and costs
+little: five minutes of a core. Never heard: the talkers of `splits.is_held_out`, those of
+`evaluation.stillness`, every sound of `background_sounds`, the bank of `evaluation.sampled_songs`.
+Shape letters: N clips, F steps of 20 ms, B mel bins.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from rest_bridge.training.evaluation.stillness import unheard_talkers
 from rest_bridge.training.made_noises import noise_of_some_kind, whispered
 from rest_bridge.training.orchestra import song
 from rest_bridge.training.splits import is_held_out
+from rest_bridge.training.sung import sung
 from rest_bridge.types import MODEL_RATE_HZ
 
 FloatArray = npt.NDArray[np.float32]
@@ -237,9 +239,17 @@ def load(path: Path) -> FloatArray:
 
 
 def clips(
-    assets: Path, seed: int, *, num_songs: int, num_noises: int
+    assets: Path, seed: int, *, num_songs: int, num_noises: int, music: Path | None = None
 ) -> tuple[list[Clip], list[Clip]]:
-    """Return what is trained on: voices, and everything else."""
+    """Return what is trained on: voices, a tenth of them sung, and everything else.
+
+    Args:
+        assets: the data folder.
+        seed: of all chance.
+        num_songs: made here.
+        num_noises: made here.
+        music: a folder of further music without voices; see `sampled_bands`.
+    """
     rng = np.random.default_rng(seed)
     paths = sorted((assets / "librispeech_subset").glob("*.flac"))
     unheard = set(unheard_talkers(assets))
@@ -257,8 +267,12 @@ def clips(
     for index, path in enumerate(own):
         samples = load(path)
         voices += [talker(samples, rng, plain=index % 3 == 0), talker(samples, rng)]
+        if index % 5 == 0:
+            voices.append(talker(sung(samples[: 8 * MODEL_RATE_HZ], rng), rng))
     size = 12 * MODEL_RATE_HZ
     others = [no_voice(song(size, rng)) for _ in range(num_songs)]
+    if music is not None:
+        others += [no_voice(load(path)) for path in sorted(music.glob("*.wav"))]
     others += [no_voice(noise_of_some_kind(size, rng)) for _ in range(num_noises)]
     return voices, others
 
@@ -306,11 +320,18 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--songs", type=int, default=260)
     parser.add_argument("--noises", type=int, default=160)
+    parser.add_argument("--music", type=Path, help="folder of further music without voices")
     parser.add_argument("--start", type=Path, help="weights of an earlier run")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    voices, others = clips(given.assets, given.seed, num_songs=given.songs, num_noises=given.noises)
+    voices, others = clips(
+        given.assets,
+        given.seed,
+        num_songs=given.songs,
+        num_noises=given.noises,
+        music=given.music,
+    )
     print(f"{len(voices)} voices, {len(others)} other sounds", flush=True)
     network = train(voices, others, minutes=given.minutes, seed=given.seed, start=given.start)
     np.savez(given.out, **network.weights())

@@ -50,6 +50,7 @@ class Driver:
         seed: int,
         nearest_db: float = SOFTER_DB,
         voices_only: bool = True,
+        foreground: bool = True,
     ) -> None:
         """Prepare; parts are loaded when they are needed.
 
@@ -60,9 +61,11 @@ class Driver:
             nearest_db: voices so much softer than the nearest talker's move no lips; as live
                 voices are heard unless told otherwise.
             voices_only: whether sounds without any voice in them move no lips; as live.
+            foreground: whether the nearest talker alone is heard; as live.
         """
         self.package, self.size_px, self.seed = package, size_px, seed
         self.nearest_db, self.voices_only = nearest_db, voices_only
+        self.foreground = foreground
         self._stages: Stages | None = None
         self._drawn: tuple[str, FaceDecoder] | None = None
 
@@ -123,7 +126,7 @@ class Driver:
     def _parts(self, avatar: Avatar | None, name: str) -> Stages:
         decoder: Any = NoPictures() if avatar is None else self.decoder(avatar, name)
         if self._stages is None:
-            self._stages = _load_without_pictures(self.package)
+            self._stages = _load_without_pictures(self.package, foreground=self.foreground)
         rest = self._stages.avatar_latent
         if avatar is not None:
             pose_free = np.repeat(avatar.rest_rig[None], LATENT_STRIDE, 0).astype(np.float32)
@@ -139,11 +142,11 @@ class Driver:
         yield from pipeline.finish()
 
 
-def _load_without_pictures(package: ModelPackage) -> Stages:
+def _load_without_pictures(package: ModelPackage, *, foreground: bool) -> Stages:
     """Load everything but a face; the neutral rig stands in for the avatar's own."""
     space, motion = LatentSpace(package), MotionGenerator(package)
     return Stages(
-        speech=SpeechEncoder(package),
+        speech=SpeechEncoder(package, foreground=foreground),
         motion=motion,
         life=LifePlanner(0),
         latent_space=space,

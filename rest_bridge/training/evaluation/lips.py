@@ -56,7 +56,7 @@ def jobs(shop: Workshop) -> list[Job]:
                 made.append(_job(shop, worse, [], _ONE))
     pieces = library.real_curves(1 if quick else 3)
     made += [_job(shop, clip, pieces, _ONE) for clip in pieces]
-    read = library.read_speech(2 if quick else 8)
+    read = library.read_speech(5 if quick else 8)
     made += [_job(shop, clip, read, _ONE) for clip in read]
     for language in languages.SENTENCES:
         count = 1 if quick and language != languages.ENGLISH else 3

@@ -20,6 +20,9 @@ from rest_bridge.sound.pulse_stream import BYTES, PulseStream, load
 __all__ = ["PulsePlayer", "load"]
 
 _WAIT_S: Final = 0.1
+_MOST_UNKNOWN: Final = 100
+"""A server that takes so many blocks and never says when they sound is believed to keep what was
+asked of it."""
 _STEPPED: Final = SimpleNamespace(output_underflow=True)
 
 
@@ -58,6 +61,7 @@ class PulsePlayer:
         self._latency_s = latency_s
         self._stop = threading.Event()
         self._ended = False
+        self._unknown = 0
         self._thread: threading.Thread | None = None
         self.latency = latency_s
 
@@ -121,9 +125,11 @@ class PulsePlayer:
     def _fill(self, stream: PulseStream, block: Any) -> None:
         """Ask for the next block; silence while nobody knows when it will sound."""
         waits_s = stream.waits_s()
-        if waits_s is None:
+        self._unknown = 0 if waits_s is not None else self._unknown + 1
+        if waits_s is None and self._unknown <= _MOST_UNKNOWN:
             block[:] = 0.0
             return
+        waits_s = self._latency_s if waits_s is None else waits_s
         self.latency = max(0.0, waits_s)
         now_s = time.monotonic()
         times = SimpleNamespace(

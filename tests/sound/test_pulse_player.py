@@ -118,6 +118,21 @@ def test_no_voice_is_asked_for_while_the_server_does_not_say_when_it_sounds(
     assert stream.asked >= 5
 
 
+def test_a_server_that_never_says_when_is_played_to_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, waits_s = FakeStream(most=105, waits=(None,)), []
+
+    def callback(out: Any, num_samples: int, times: Any, status: Any) -> None:
+        waits_s.append(times.outputBufferDacTime - times.currentTime)
+
+    playing = player(stream, callback, monkeypatch)
+    playing.start()
+    assert stream.full.wait(5.0)
+    playing.close()
+    assert waits_s == [pytest.approx(0.04, abs=1e-6)] * 5
+
+
 def test_a_count_that_broke_off_is_told_as_an_underflow(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, told = FakeStream(most=4), []
     stream.stepped_at = {2}

@@ -31,7 +31,7 @@ from rest_bridge.portrait.lip_fields import SHAPES
 from rest_bridge.portrait.paint import paint_mouth
 from rest_bridge.portrait.paint_eyes import lid_is_bare, paint_shut_eye
 from rest_bridge.portrait.pictures import read_picture
-from rest_bridge.portrait.refine import refine_landmarks
+from rest_bridge.portrait.refine import settle_landmarks
 from rest_bridge.portrait.supplied import use_eyes_closed, use_mouth_open
 from rest_bridge.rig import ARKIT_NAMES, RIG_INDEX
 from rest_bridge.types import Array, ByteArray
@@ -156,9 +156,7 @@ def _found_landmarks(
         )
     points, confidence = find_landmarks(rgb, faces[number - 1].box, package, careful=True)
     if package.has("refine.npz"):
-        # Halfway: their errors differ (eyes .028, .031, halfway .025 eye distances; mouth .036,
-        # .036, .030; 28 portraits that neither has seen).
-        points = (points + refine_landmarks(pixels, points, package.arrays("refine"))) / 2
+        points = settle_landmarks(pixels, points, package.arrays("refine"))
     return points, confidence
 
 

@@ -27,6 +27,7 @@ SECONDS: Final = 12.0
 HERO_PX: Final = 240
 TILE_PX: Final = 200
 JPEG_QUALITY: Final = 88
+LARGE_QUALITY: Final = 68
 
 
 def on_backdrop(rgba: ByteArray) -> ByteArray:
@@ -133,7 +134,7 @@ def draw_hard(package: ModelPackage, images: Path) -> None:
     avatars = {kind: load_avatar(name, package) for kind, name in kind_sheets.KINDS.items()}
     picture, sharp = hard_moments.hard_sheet(driver, avatars)
     path = images / "hard-moments.jpg"
-    cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, LARGE_QUALITY])
     for kind, values in sharp.items():
         print(f"{kind}: sharpness over the still", {k: round(v, 2) for k, v in values.items()})
     print(path, flush=True)

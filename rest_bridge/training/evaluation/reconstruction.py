@@ -22,7 +22,7 @@ from rest_bridge.generator.fields import grid_points, read_field
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.portrait.detect import detect_faces, find_landmarks
 from rest_bridge.portrait.importer import assemble
-from rest_bridge.portrait.refine import refine_landmarks
+from rest_bridge.portrait.refine import settle_landmarks
 from rest_bridge.training import curves
 from rest_bridge.training.base_flows import relative_rig
 from rest_bridge.training.evaluation import fidelity
@@ -125,7 +125,7 @@ def square_avatar(
             raise AvatarError("No face was found in a held-out picture of the evaluation.")
         points, confidence = find_landmarks(rgb, faces[0].box, package, careful=True)
         if package.has("refine.npz"):
-            points = (points + refine_landmarks(canvas, points, package.arrays("refine"))) / 2
+            points = settle_landmarks(canvas, points, package.arrays("refine"))
         landmarks = (points / size).astype(np.float32)
     # The style is guessed as for a user's picture: it was "photo" for all, drawn characters too.
     return assemble(canvas, landmarks, confidence, package, None, "held out", lambda *_: None)

@@ -19,7 +19,7 @@ from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.session import Session
 from rest_bridge.portrait.detect import DetectedFace, FaceBox, detect_faces, find_landmarks
 from rest_bridge.portrait.fit import fit_head
-from rest_bridge.portrait.refine import refine_landmarks
+from rest_bridge.portrait.refine import settle_landmarks
 from rest_bridge.training.prepare.footage import BROKEN
 from rest_bridge.types import Array, ByteArray, FloatArray
 
@@ -135,7 +135,7 @@ class FaceFollower:
             return None
         if self._refine is not None:  # halfway, as the importer does: their errors differ
             opaque = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-            points = (points + refine_landmarks(opaque, points, self._refine)) / 2
+            points = settle_landmarks(opaque, points, self._refine)
         return np.concatenate([points, confidence[:, None]], 1).astype(np.float32)
 
     def _state(self, points: FloatArray) -> str:

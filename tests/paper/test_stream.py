@@ -280,3 +280,21 @@ def test_nothing_in_a_chunk_waits_for_the_device_or_brings_memory_from_the_host(
     assert "aten.mm.default" in str(seen) or "aten.addmm.default" in str(seen)
     assert not [name for name in seen for one in forbidden if one in name]
     assert kept == [tensor.data_ptr() for known in stream._before[0] for tensor in known]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["paper", "paper-0.9.1"])
+def test_the_papers_size_fits_together_without_computing_anything(preset: str) -> None:
+    """Every shape, type and device of the full size, on PyTorch's device without memory."""
+    made = measuring.Bench(*bench.PRESETS[preset], "meta", torch.bfloat16, 60.0)
+    for recipe, plain in ((Recipe(2, 6.0), True), (Recipe(2, 6.0), False), (Recipe(2, 1.0), False)):
+        stream = made.stream(recipe, plain=plain)
+        for _ in range(2):
+            tokens = stream.generate(made.noise, made.audio)
+        assert tokens.shape == (1, 768, 128)
+        assert tokens.dtype == torch.bfloat16
+        assert str(tokens.device) == "meta"
+    decoder = ChunkDecoder(made.vae)
+    for _ in range(2):
+        frames = decoder.decode(latents_of(tokens, made.dit.sizes), made.time)
+    assert frames.shape == (1, 3, 24, 512, 512)

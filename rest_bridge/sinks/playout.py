@@ -146,6 +146,7 @@ class Playout:
         """The card's count broke off (it ran dry, or another card plays): its times begin anew."""
         with self._lock:
             self._tracker.restart()
+            self._num_odd = _JUMP_BLOCKS  # it is known to be off: go there with the next block
 
     def push(self, samples: FloatArray, first_index: int, due_ns: int) -> None:
         """Take voice; what was pushed for later indices before is void.

@@ -39,8 +39,6 @@ _UNTIMED_DELAY_NS: Final = 60_000_000
 _BLOCK_S: Final = 0.01
 _LONGEST_LATENCY_S: Final = 2.0
 _LATE_S: Final = 0.005
-_RESUME_NS: Final = 2_000_000_000
-"""Some hosts say of every block that they ran dry; so often nothing can begin anew."""
 _NO_PLUGIN: Final = (
     "PortAudio cannot reach PulseAudio; install its plugin: sudo apt install libasound2-plugins"
 )
@@ -81,7 +79,6 @@ class VoiceOutput:
         self._playout = playout or Playout(DELAY_S + offset_s)
         self._hears_ahead = False
         self._last_due_ns = 0
-        self._resumed_ns = 0
         self._sounddevice: Any = None
         self._stream = DeviceStream(
             "Output device",
@@ -251,8 +248,7 @@ class VoiceOutput:
     def _on_request(self, out: Any, num_frames: int, times: Any, status: Any) -> None:
         """PortAudio's callback, in its thread: copy and return."""
         now_ns = self._stream.touch()
-        if status and status.output_underflow and now_ns > self._resumed_ns + _RESUME_NS:
-            self._resumed_ns = now_ns
+        if getattr(status, "stepped", False):  # PortAudio's hosts are not that sure
             self._playout.resume()
         # Some hosts leave the times 0, some report nonsense for the first blocks.
         ahead_s = times.outputBufferDacTime - times.currentTime

@@ -23,7 +23,7 @@ _WAIT_S: Final = 0.1
 _MOST_UNKNOWN: Final = 100
 """A server that takes so many blocks and never says when they sound is believed to keep what was
 asked of it."""
-_STEPPED: Final = SimpleNamespace(output_underflow=True)
+_STEPPED: Final = SimpleNamespace(output_underflow=True, stepped=True)
 
 
 class PulsePlayer:

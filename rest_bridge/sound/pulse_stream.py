@@ -59,6 +59,9 @@ class Timing(ctypes.Structure):
         ("write_index", ctypes.c_int64),
         ("read_index_corrupt", ctypes.c_int),
         ("read_index", ctypes.c_int64),
+        ("configured_sink_usec", ctypes.c_uint64),
+        ("configured_source_usec", ctypes.c_uint64),
+        ("since_underrun", ctypes.c_int64),
     )
 
 
@@ -87,7 +90,6 @@ _ARGUMENTS: Final[dict[str, list[Any]]] = {
     "pa_stream_write": [_VOID, _VOID, ctypes.c_size_t, _VOID, ctypes.c_int64, _INT],
     "pa_stream_update_timing_info": [_VOID, _VOID, _VOID],
     "pa_stream_get_timing_info": [_VOID],
-    "pa_stream_get_underflow_index": [_VOID],
     "pa_stream_get_device_index": [_VOID],
     "pa_stream_disconnect": [_VOID],
     "pa_stream_unref": [_VOID],
@@ -120,7 +122,6 @@ def load() -> Any:
     library.pa_strerror.restype = ctypes.c_char_p
     library.pa_stream_writable_size.restype = ctypes.c_size_t
     library.pa_stream_get_timing_info.restype = ctypes.POINTER(Timing)
-    library.pa_stream_get_underflow_index.restype = ctypes.c_int64
     library.pa_stream_get_device_index.restype = ctypes.c_uint32
     return library
 
@@ -164,7 +165,8 @@ class PulseStream:
         except OSError:
             self.close()
             raise
-        self._place = self._where()
+        self._place = (0, int(library.pa_stream_get_device_index(self._stream)))
+        """Bytes played since it last ran dry, as was last said, and into which sink."""
         self._opened_s, self._ask_at_s = time.monotonic(), 0.0
 
     @property
@@ -209,13 +211,15 @@ class PulseStream:
     def waits_s(self) -> float | None:
         """Return after how many seconds what is written next will sound; None while unknown.
 
-        Unknown means that the server has not said anything yet, or does not play yet.
+        Unknown means that the server has not said anything yet, or does not play yet: at first, and
+        after it ran dry until it has enough.
         """
         found = self._library.pa_stream_get_timing_info(self._stream)
         if not found:
             return None
         timing: Timing = found.contents
-        if not timing.playing or timing.write_index_corrupt or timing.read_index_corrupt:
+        corrupt = timing.write_index_corrupt or timing.read_index_corrupt
+        if corrupt or not timing.playing or timing.since_underrun <= 0:
             return None
         said_s = timing.seconds + timing.microseconds / 1e6
         age_s = time.time() - said_s
@@ -229,8 +233,11 @@ class PulseStream:
 
         That is so where the server ran dry, or the stream was moved to another sink.
         """
-        before, self._place = self._place, self._where()
-        return before != self._place
+        found = self._library.pa_stream_get_timing_info(self._stream)
+        played = int(found.contents.since_underrun) if found else 0
+        device = int(self._library.pa_stream_get_device_index(self._stream))
+        (played_before, device_before), self._place = self._place, (played, device)
+        return played < played_before or device != device_before
 
     def close(self) -> None:
         """Disconnect; idempotent."""
@@ -246,13 +253,6 @@ class PulseStream:
         if self._loop:
             library.pa_mainloop_free(self._loop)
         self._operation = self._stream = self._context = self._loop = None
-
-    def _where(self) -> tuple[int, int]:
-        library = self._library
-        return (
-            int(library.pa_stream_get_underflow_index(self._stream)),
-            int(library.pa_stream_get_device_index(self._stream)),
-        )
 
     def _connect(self) -> None:
         library = self._library

@@ -165,16 +165,21 @@ def test_close_stops_it_and_may_be_called_again(monkeypatch: pytest.MonkeyPatch)
     assert stream.closed == 1
 
 
-def said(**values: int) -> PulseStream:
+def said(device: list[int] | None = None, **values: int) -> PulseStream:
     """Return a stream whose server said that a moment ago."""
+    device = device or [3]
     now_us = int(time.time() * 1e6) - values.pop("age_us", 0)
     timing = Timing(seconds=now_us // 10**6, microseconds=now_us % 10**6, playing=1)
+    timing.since_underrun = 4800
     for name, value in values.items():
         setattr(timing, name, value)
 
     class Library:
         def pa_stream_get_timing_info(self, stream: Any) -> Any:
             return ctypes.pointer(timing)
+
+        def pa_stream_get_device_index(self, stream: Any) -> int:
+            return device[0]
 
     stream = PulseStream.__new__(PulseStream)
     stream._library, stream._stream, stream._bytes_a_second = Library(), None, 48_000 * 8
@@ -218,7 +223,22 @@ def test_however_often_it_wakes_the_server_is_asked_a_hundred_times_a_second_the
     assert 35 <= len(asked) - first <= 42
 
 
-@pytest.mark.parametrize("what", ["playing", "write_index_corrupt", "read_index_corrupt"])
+@pytest.mark.parametrize(
+    "what", ["playing", "since_underrun", "write_index_corrupt", "read_index_corrupt"]
+)
 def test_nothing_is_known_while_the_server_stands_or_its_count_is_doubtful(what: str) -> None:
-    stream = said(**{what: 0 if what == "playing" else 1})
+    stream = said(**{what: 1 if "corrupt" in what else 0})
     assert stream.waits_s() is None
+
+
+def test_the_count_broke_off_where_less_was_played_since_it_ran_dry_or_the_sink_is_another() -> (
+    None
+):
+    device = [3]
+    stream = said(device, since_underrun=9600)
+    stream._place = (4800, 3)
+    assert [stream.stepped(), stream.stepped()] == [False, False]  # it played on
+    stream._place = (48_000, 3)
+    assert [stream.stepped(), stream.stepped()] == [True, False]  # and dry in between
+    device[0] = 4
+    assert [stream.stepped(), stream.stepped()] == [True, False]

@@ -127,9 +127,10 @@ class AudioSection(Section):
         "(singing, too). Live voices only.",
     )
     foreground: Literal["live", "always", "never"] = Field(
-        default="live",
+        default="never",
         description="Hear the nearest talker alone: other voices, music and noise behind the voice "
-        "do not reach the lips. With live voices, always (files and pushed voices, too), or never.",
+        "hardly reach the lips (on trial: loses a little in steady noise). With live voices, always "
+        "(files and pushed voices, too), or never.",
     )
     loop: bool = Field(default=False, description="Start a file again when it has ended.")
     latency_ms: int = Field(

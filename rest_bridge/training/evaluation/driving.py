@@ -50,7 +50,7 @@ class Driver:
         seed: int,
         nearest_db: float = SOFTER_DB,
         voices_only: bool = True,
-        foreground: bool = True,
+        foreground: bool = False,
     ) -> None:
         """Prepare; parts are loaded when they are needed.
 
@@ -61,7 +61,7 @@ class Driver:
             nearest_db: voices so much softer than the nearest talker's move no lips; as live
                 voices are heard unless told otherwise.
             voices_only: whether sounds without any voice in them move no lips; as live.
-            foreground: whether the nearest talker alone is heard; as live.
+            foreground: whether the nearest talker alone is heard; as by default.
         """
         self.package, self.size_px, self.seed = package, size_px, seed
         self.nearest_db, self.voices_only = nearest_db, voices_only

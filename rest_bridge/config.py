@@ -129,8 +129,8 @@ class AudioSection(Section):
     foreground: Literal["live", "always", "never"] = Field(
         default="never",
         description="Hear the nearest talker alone: other voices, music and noise behind the voice "
-        "hardly reach the lips (on trial: loses a little in steady noise). With live voices, always "
-        "(files and pushed voices, too), or never.",
+        "hardly reach the lips (on trial: loses a little in steady noise). With live voices, "
+        "always (files and pushed voices, too), or never.",
     )
     loop: bool = Field(default=False, description="Start a file again when it has ended.")
     latency_ms: int = Field(

@@ -132,5 +132,5 @@ def running_mean() -> tuple[FloatArray, FloatArray]:
     return ((1 - alpha) ** (places + 1)).astype(np.float32), follow.astype(np.float32)
 
 
-def _sigmoid(values: FloatArray) -> FloatArray:
+def _sigmoid(values: Array) -> FloatArray:
     return (1.0 / (1.0 + np.exp(-np.clip(values, -_MOST, _MOST)))).astype(np.float32)

@@ -145,8 +145,8 @@ def _tooth(light: Light) -> Array:
     """Return the colour of teeth in full light: near the whites of the eyes, not above the skin."""
     lit = _TOOTH * light.gain * 0.9
     level = 0.5 * float(light.white.mean()) + 0.5 * float(lit.mean())
-    # Eyes in shadow say too little; dark or grey teeth look blue beside warm skin, so they take some
-    # of its colour.
+    # Eyes in shadow say too little; dark or grey teeth look blue beside warm skin, so they take
+    # some of its colour.
     level = float(np.clip(level, 0.92 * light.skin.mean(), 1.2 * light.skin.mean() + 10))
     tint = _TOOTH * (light.skin / max(float(light.skin.mean()), 1.0)) ** 0.55
     return level * tint / tint.mean()

@@ -7,7 +7,6 @@ With REST_BRIDGE_SHOTS=FOLDER the screenshots are left there.
 
 import contextlib
 import os
-import statistics
 import subprocess
 import sys
 import time

@@ -120,7 +120,9 @@ def test_a_known_face_is_seen_within_half_a_second(
     request: pytest.FixtureRequest, stage: Stage
 ) -> None:
     if "slow" not in str(request.config.option.markexpr):
-        pytest.skip("says something on a quiet machine: pytest -m slow tests/test_switching_real.py")
+        pytest.skip(
+            "says something on a quiet machine: pytest -m slow tests/test_switching_real.py"
+        )
     took = sorted(wear_each(stage))
     assert took[len(took) // 2] < SEEN_S, took
 

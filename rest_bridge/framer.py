@@ -69,6 +69,7 @@ class Framer:
         self._read: dict[int, FloatArray] = {}  # visemes of the frames in `preview`
         self.picture: ByteArray | None = None
         """The last one, which is repeated where none is drawn."""
+        self._shows = ""
         self.num_samples = 0
         """Samples heard so far."""
         self.num_frames = 0
@@ -127,6 +128,8 @@ class Framer:
         self._activity = activity
         if picture is None:
             self._metrics.count("skipped_pictures")
+        else:
+            self._shows = stages.avatar_id  # what is repeated stays that face's
         shown = self.picture if picture is None else picture
         assert shown is not None, "the decoder returned too few pictures"
         self.picture = shown
@@ -144,7 +147,7 @@ class Framer:
             voice=VoiceChunk(voice, index * count, pts_ns),
             repeated=picture is None,
             tier=stages.tier.name,
-            avatar_id=stages.avatar_id,
+            avatar_id=self._shows,
             times=self._times(index),
         )
 

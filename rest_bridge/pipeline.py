@@ -87,6 +87,7 @@ class Pipeline:
                 f"output.fps = {fps} is not possible: a frame must hold a whole number of the "
                 f"voice's 48,000 samples a second; use 24, 25, 30, 50 or 60."
             )
+        self._new_face = False
         self._stages = stages
         self._fps = fps
         self._seed = seed
@@ -163,6 +164,7 @@ class Pipeline:
             self._states["motion"] = stages.motion.adopt(
                 stages.avatar_latent, self._states["motion"]
             )
+            self._new_face = True
         self._stages = stages
 
     def forget_talker(self) -> None:
@@ -346,7 +348,11 @@ class Pipeline:
         every = self._stages.tier.every
         if every == 1 or self._framer.picture is None:
             return None
-        return [(self.num_frames + place) % every == 0 for place in range(num_frames)]
+        wanted = [(self.num_frames + place) % every == 0 for place in range(num_frames)]
+        # A new face's first frame must not repeat the picture of the face before.
+        wanted[0] |= self._new_face
+        self._new_face = False
+        return wanted
 
     def _steady(
         self, latents: FloatArray, marks: FloatArray | None

@@ -69,7 +69,8 @@ class Framer:
         self._read: dict[int, FloatArray] = {}  # visemes of the frames in `preview`
         self.picture: ByteArray | None = None
         """The last one, which is repeated where none is drawn."""
-        self._shows = ""
+        self.shows = ""
+        """`Stages.avatar_id` of the face in it."""
         self.num_samples = 0
         """Samples heard so far."""
         self.num_frames = 0
@@ -129,7 +130,7 @@ class Framer:
         if picture is None:
             self._metrics.count("skipped_pictures")
         else:
-            self._shows = stages.avatar_id  # what is repeated stays that face's
+            self.shows = stages.avatar_id
         shown = self.picture if picture is None else picture
         assert shown is not None, "the decoder returned too few pictures"
         self.picture = shown
@@ -147,7 +148,7 @@ class Framer:
             voice=VoiceChunk(voice, index * count, pts_ns),
             repeated=picture is None,
             tier=stages.tier.name,
-            avatar_id=self._shows,
+            avatar_id=self.shows,
             times=self._times(index),
         )
 

@@ -87,7 +87,6 @@ class Pipeline:
                 f"output.fps = {fps} is not possible: a frame must hold a whole number of the "
                 f"voice's 48,000 samples a second; use 24, 25, 30, 50 or 60."
             )
-        self._new_face = False
         self._stages = stages
         self._fps = fps
         self._seed = seed
@@ -164,7 +163,6 @@ class Pipeline:
             self._states["motion"] = stages.motion.adopt(
                 stages.avatar_latent, self._states["motion"]
             )
-            self._new_face = True
         self._stages = stages
 
     def forget_talker(self) -> None:
@@ -350,8 +348,7 @@ class Pipeline:
             return None
         wanted = [(self.num_frames + place) % every == 0 for place in range(num_frames)]
         # A new face's first frame must not repeat the picture of the face before.
-        wanted[0] |= self._new_face
-        self._new_face = False
+        wanted[0] |= self._framer.shows != self._stages.avatar_id
         return wanted
 
     def _steady(

@@ -1,6 +1,6 @@
 """From what a person calls a face to its avatar: built-in faces, pictures, avatar files, the cache.
 
-    "luna"      a built-in face, faces/luna/, whose avatar.npz is shipped
+    "luna"      a built-in face, faces/luna/, imported when it is first used
     "grandpa"   a portrait that the person keeps (`library`), imported on the control page
     x.npz       an avatar file
     x.png, ...  a picture: imported once, then taken from the per-user cache

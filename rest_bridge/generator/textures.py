@@ -71,18 +71,30 @@ def put(frame: ByteArray, rectangle: tuple[slice, slice], layer: ByteArray, wind
 
 
 def scaled(picture: ByteArray, box: Array, pixels_per_unit: int) -> Texture:
-    """Premultiply and scale a picture so that one canvas unit has `pixels_per_unit` pixels."""
+    """Premultiply and scale a picture so that one canvas unit has `pixels_per_unit` pixels.
+
+    In bytes throughout, as somebody waits for it when the face changes: within one level of what
+    32-bit numbers give.
+    """
     width = max(2, round(float(box[2] - box[0]) * pixels_per_unit))
     height = max(2, round(float(box[3] - box[1]) * pixels_per_unit))
-    pixels = picture.astype(np.float32)
-    pixels[..., :3] *= pixels[..., 3:] / 255
+    alpha = cv2.extractChannel(picture, 3)
+    opaque = cv2.minMaxLoc(alpha)[0] == 255
+    pixels = picture if opaque else _premultiplied(picture, alpha)
     shrinking = width < picture.shape[1]
     mode = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
     if (height, width) != picture.shape[:2]:
         pixels = cv2.resize(pixels, (width, height), interpolation=mode)
-    pixels = np.clip(pixels, 0, 255)
-    pixels[..., :3] = np.minimum(pixels[..., :3], pixels[..., 3:])
-    return Texture(np.rint(pixels).astype(np.uint8), box)
+        if not (opaque or shrinking):  # cubic curves overshoot: no colour above its alpha
+            alpha = cv2.extractChannel(pixels, 3)
+            pixels = cv2.min(pixels, cv2.merge([alpha] * 4))
+    return Texture(np.ascontiguousarray(pixels, np.uint8), box)
+
+
+def _premultiplied(picture: ByteArray, alpha: Any) -> ByteArray:
+    """Return a picture times its alpha uint8 [N, M]."""
+    full = cv2.merge([alpha, alpha, alpha, np.full_like(alpha, 255)])
+    return np.asarray(cv2.multiply(picture, full, scale=1 / 255), np.uint8)
 
 
 def straight(picture: ByteArray, box: Array, pixels_per_unit: int) -> Texture:
@@ -92,15 +104,17 @@ def straight(picture: ByteArray, box: Array, pixels_per_unit: int) -> Texture:
     has to be divided by alpha after each reading.
     """
     whole = scaled(picture, box, pixels_per_unit).pixels
-    alpha = np.ascontiguousarray(whole[..., 3])
     near = cv2.GaussianBlur(whole, (0, 0), _SPREAD_PX)
-    for rows in np.array_split(np.arange(len(whole)), 16):  # little memory at a time
-        own, weight = whole[rows].astype(np.float32), alpha[rows].astype(np.float32)[..., None]
-        spread = near[rows].astype(np.float32)
-        sure = np.clip((weight - _SURE[0]) / (_SURE[1] - _SURE[0]), 0, 1)
-        around = spread[..., :3] * 255 / np.maximum(spread[..., 3:], 1)
-        colour = own[..., :3] * 255 / np.maximum(weight, 1) * sure + around * (1 - sure)
-        whole[rows, :, :3] = np.rint(np.clip(colour, 0, 255))
+    # The rest is whole, or empty far and wide: one pixel in fifty is neither.
+    alpha, reach = cv2.extractChannel(whole, 3), cv2.extractChannel(near, 3)
+    edge = np.flatnonzero((alpha < 255) & (reach > 0))
+    own, around = whole.reshape(-1, 4)[edge].astype(np.float32), near.reshape(-1, 4)[edge]
+    weight = own[:, 3:]
+    sure = np.clip((weight - _SURE[0]) / (_SURE[1] - _SURE[0]), 0, 1)
+    spread = around[:, :3] * (np.float32(255) / around[:, 3:])
+    colour = own[:, :3] * 255 / np.maximum(weight, 1) * sure + spread * (1 - sure)
+    own[:, :3] = np.clip(colour, 0, 255)
+    whole.reshape(-1, 4)[edge] = np.rint(own).astype(np.uint8)
     return Texture(whole, box)
 
 
@@ -108,17 +122,18 @@ def person_of(avatar: Avatar) -> ByteArray:
     """Return what moves, uint8 [N, N, 4], straight alpha: the portrait or the person in it."""
     if not avatar.backdrop.stands_still:
         return avatar.picture
-    person = avatar.picture.copy()
-    person[..., 3] = avatar.backdrop.cutout[..., 3]
-    soft = (person[..., 3] > 0) & (person[..., 3] < 255)
-    person[soft] = avatar.backdrop.cutout[soft]
-    return person
+    person, cutout = avatar.picture.copy(), avatar.backdrop.cutout
+    alpha = cv2.extractChannel(cutout, 3)
+    person = np.asarray(cv2.insertChannel(alpha, person, 3), np.uint8)
+    # What is neither empty nor full is an edge, whose colours are the cut-out's own.
+    return np.asarray(cv2.copyTo(cutout, cv2.inRange(alpha, 1, 254), person), np.uint8)
 
 
 def plate_of(avatar: Avatar, size_px: int) -> ByteArray:
     """Return the background at the output's size, uint8 [S, S, 4], opaque."""
     painted = avatar.backdrop.plate
-    whole = np.where(painted[..., 3:] > 0, painted, avatar.picture)
+    there = cv2.extractChannel(painted, 3)
+    whole = np.asarray(cv2.copyTo(painted, there, avatar.picture.copy()), np.uint8)
     native = len(whole)
     if native == size_px:
         return np.ascontiguousarray(whole)

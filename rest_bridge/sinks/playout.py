@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from rest_bridge.sound.drift import RateTracker
-from rest_bridge.sound.varispeed import HALF_TAPS, Glide, interpolate
+from rest_bridge.sound.drift import STEP_AFTER_S, RateTracker
+from rest_bridge.sound.varispeed import HALF_TAPS, MAX_SPEED_ERROR, Glide, interpolate
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray
 
 _NS_PER_S: Final = 1_000_000_000
@@ -28,6 +28,7 @@ _QUIET: Final = 0.01
 """Where the voice is below this (-40 dB), nobody hears a smaller jump either."""
 _JUMP_BLOCKS: Final = 10
 """So many blocks in a row must say so."""
+_SURE_AFTER_S: Final = 0.2
 _FADE: Final = 240
 _WINDOW_BLOCKS: Final = 100
 _STARVED_BLOCKS: Final = 25
@@ -129,16 +130,18 @@ class Playout:
         """How much faster than it was recorded the voice is read now."""
         return (self._glide.speed - 1.0) * 1e6
 
-    def restart(self, rate_hz: int = VOICE_RATE_HZ) -> None:
+    def restart(self, rate_hz: int = VOICE_RATE_HZ, *, sure: bool = False) -> None:
         """The card was opened anew: its times begin anew, too.
 
         Args:
             rate_hz: what it runs at, where it refuses the voice's own rate.
+            sure: its times are its own word, so a step of them is soon believed.
         """
         with self._lock:
             if rate_hz != self._rate_hz:
                 self._rate_hz, self._tracker, self._num_pulled = rate_hz, RateTracker(rate_hz), 0
             self._tracker.restart()
+            self._tracker.step_after_s = _SURE_AFTER_S if sure else STEP_AFTER_S
             self._playing = False
             self._late_ns = 0
 
@@ -165,6 +168,12 @@ class Playout:
                 self.num_underruns += 1
                 self.num_missing += self._missing
                 self._missing = 0
+
+    def knows(self, num_samples: int) -> bool:
+        """Whether the card's next samples are there already, so that nothing is lost by haste."""
+        with self._lock:
+            needed = num_samples * VOICE_RATE_HZ / self._rate_hz * (1.0 + MAX_SPEED_ERROR)
+            return self._playing and self._base + int(needed) + HALF_TAPS + 2 <= self._voice.end
 
     def pull(self, num_samples: int, heard_ns: int) -> FloatArray:
         """Return what the card shall play now.

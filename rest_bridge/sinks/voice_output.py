@@ -216,8 +216,9 @@ class VoiceOutput:
 
     def _make(self, device: SoundDevice, num_channels: int, rate_hz: int) -> Any:
         index = device.index
-        self._playout.restart(rate_hz)
-        if device.host == PULSE and (library := pulse_player.load()) is not None:
+        library = pulse_player.load() if device.host == PULSE else None
+        self._playout.restart(rate_hz, sure=library is not None)
+        if library is not None:
             return pulse_player.PulsePlayer(
                 library,
                 "" if device.name == DEFAULT_NAME else device.name,
@@ -227,6 +228,7 @@ class VoiceOutput:
                 latency_s=self._latency_s,
                 callback=self._on_request,
                 error=self._sounddevice.PortAudioError,
+                ready=self._playout.knows,
             )
         if device.host == PULSE:
             plugins: DeviceList = list_portaudio("output")

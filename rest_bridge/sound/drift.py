@@ -24,9 +24,9 @@ _NOISE_WEIGHT: Final = 0.01
 _OUTLIER_SIGMAS: Final = 3.0
 _JUMP_S: Final = 0.01
 _JUMP_SIGMAS: Final = 6.0
-"""An innovation beyond both that stays for `_JUMP_AFTER_S` is a step of the count (lost samples, an
+"""An innovation beyond both that stays for `step_after_s` is a step of the count (lost samples, an
 underrun), not jitter, and says nothing of the rate. Until that is clear nothing is learnt of it."""
-_JUMP_AFTER_S: Final = 0.8
+STEP_AFTER_S: Final = 0.8
 _LOCKED_SIGMA: Final = 15e-6
 MAX_RATE_ERROR: Final = 900e-6
 """More is no crystal; it leaves 100 ppm of the allowed 1000 to move the phase."""
@@ -37,10 +37,13 @@ class RateTracker:
 
     Args:
         rate_hz: the device's nominal rate.
+        step_after_s: for so long times are off before a step is believed. They may be late for
+            long where they are those of callbacks, not where a sound server was asked for them.
     """
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, *, step_after_s: float = STEP_AFTER_S) -> None:
         self._nominal_hz = rate_hz
+        self.step_after_s = step_after_s
         self._index = 0
         self._time_ns = 0
         self._fraction_ns = 0.0  # of the line at _index, beyond _time_ns
@@ -143,7 +146,7 @@ class RateTracker:
             self._odd_since, self._odd_sum_s, self._odd_count = time_ns, 0.0, 0
         self._odd_sum_s += error_s
         self._odd_count += 1
-        return time_ns - self._odd_since > _JUMP_AFTER_S * _NS_PER_S and self._odd_count > 3
+        return time_ns - self._odd_since > self.step_after_s * _NS_PER_S and self._odd_count > 3
 
     def _jump(self, index: int, line_ns: int, p_rr: float) -> None:
         step_ns = round(self._odd_sum_s / self._odd_count * _NS_PER_S)

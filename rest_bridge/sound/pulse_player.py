@@ -2,7 +2,8 @@
 
 The server's own client library (which comes with its tools) in place of PortAudio's way through
 ALSA's plug-in, which has to be installed beside it: one queue less, the server itself says how long
-a sample takes, and after it ran dry it begins anew.
+a sample takes, and after it ran dry it begins anew. The server, which is served before other
+programs, holds as much as is known already: this thread may stand still so long and is not heard.
 A `PulsePlayer` behaves as an output stream of `sounddevice` does.
 """
 
@@ -19,7 +20,9 @@ from rest_bridge.sound.pulse_stream import BYTES, PulseStream, load
 
 __all__ = ["PulsePlayer", "load"]
 
-_WAIT_S: Final = 0.1
+_WAIT_S: Final = 0.01
+MOST_AHEAD_S: Final = 0.1
+"""What is known already is handed over so long before it sounds; more than the server asks for."""
 _MOST_UNKNOWN: Final = 100
 """A server that takes so many blocks and never says when they sound is believed to keep what was
 asked of it."""
@@ -41,6 +44,8 @@ class PulsePlayer:
         latency_s: asked of the server.
         callback: as of `sounddevice`: (out, num_samples, times, status), in a thread of its own.
         error: what to raise.
+        ready: (num_samples) whether so many more are known already; those are handed over up to
+            `MOST_AHEAD_S` early. Others are asked for when the server wants them.
     """
 
     def __init__(
@@ -54,7 +59,9 @@ class PulsePlayer:
         latency_s: float,
         callback: Callable[[Any, int, Any, Any], None],
         error: type[Exception],
+        ready: Callable[[int], bool] = lambda num_samples: False,
     ) -> None:
+        self._ready = ready
         self._library, self._device, self._callback = library, device, callback
         self._rate_hz, self._channels, self._blocksize = rate_hz, channels, blocksize
         self._error = error
@@ -112,7 +119,7 @@ class PulsePlayer:
         try:
             while not self._stop.is_set() and stream.connected:
                 stream.wait(_WAIT_S)
-                while stream.connected and stream.room() >= block.nbytes:
+                while stream.connected and self._wants(stream, block.nbytes):
                     self._fill(stream, block)
                     if not stream.write(address, block.nbytes):
                         return
@@ -121,6 +128,13 @@ class PulsePlayer:
         finally:
             self._ended = True
             stream.close()
+
+    def _wants(self, stream: PulseStream, num_bytes: int) -> bool:
+        """Whether the next block is handed over now."""
+        if stream.room() >= num_bytes:
+            return True
+        waits_s = stream.waits_s()
+        return waits_s is not None and waits_s < MOST_AHEAD_S and self._ready(self._blocksize)
 
     def _fill(self, stream: PulseStream, block: Any) -> None:
         """Ask for the next block; silence while nobody knows when it will sound."""

@@ -25,7 +25,7 @@ _OLDEST_S: Final = 1.0
 _LEARNING_S: Final = 1.0
 _ASK_SOON_S: Final = 0.01
 _ASK_S: Final = 0.05
-"""Between two questions, once the first second is over. Each answer wakes whoever waits, so without
+"""Between two questions, once the first second is over and the answer is known. Each answer wakes whoever waits, so without
 a limit every answer would bring the next question, thousands in a second."""
 _FAILED_SIZE: Final = ctypes.c_size_t(-1).value
 
@@ -204,7 +204,7 @@ class PulseStream:
             if library.pa_operation_get_state(self._operation) == _RUNNING:
                 return
             library.pa_operation_unref(self._operation)
-        soon = now_s < self._opened_s + _LEARNING_S
+        soon = now_s < self._opened_s + _LEARNING_S or self.waits_s() is None
         self._ask_at_s = now_s + (_ASK_SOON_S if soon else _ASK_S)
         self._operation = library.pa_stream_update_timing_info(self._stream, None, None)
 
@@ -212,7 +212,8 @@ class PulseStream:
         """Return after how many seconds what is written next will sound; None while unknown.
 
         Unknown means that the server has not said anything yet, or does not play yet: at first, and
-        after it ran dry until it has enough.
+        after it ran dry until it has enough. It has run dry, too, where its word is so old that all
+        it held must have sounded since.
         """
         found = self._library.pa_stream_get_timing_info(self._stream)
         if not found:
@@ -226,7 +227,8 @@ class PulseStream:
         if not 0.0 <= age_s <= _OLDEST_S:
             age_s = 0.0
         queued = timing.write_index - timing.read_index
-        return queued / self._bytes_a_second + timing.sink_usec / 1e6 - age_s
+        waits_s = queued / self._bytes_a_second + timing.sink_usec / 1e6 - age_s
+        return waits_s if waits_s > 0.0 else None
 
     def stepped(self) -> bool:
         """Whether the count of samples has broken off since the last call.

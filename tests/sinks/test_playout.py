@@ -176,6 +176,36 @@ def test_a_count_that_broke_off_begins_anew_where_the_card_says_so(resumes: bool
     assert (len(card.heard) - before > 50) is not resumes
 
 
+@pytest.mark.parametrize(("sure", "at_most_s"), [(True, 0.5), (False, 1.2)])
+def test_a_step_of_the_times_is_followed_sooner_where_they_are_the_cards_own_word(
+    sure: bool, at_most_s: float
+) -> None:
+    playout = Playout(DELAY_S)
+    playout.restart(sure=sure)
+    card = Card(playout)
+    run(card, 125)
+    card.latency_ns += 54_000_000
+    off_ms: list[float] = []
+    for frame in range(125, 175):
+        run(card, 1, first=frame)
+        off_ms.append(1000 * playout._tracker.time_ns(playout._num_pulled) / 1e9)
+        off_ms[-1] -= (card.due_ns() + card.latency_ns) / 1e6
+    assert playout.num_jumps == 1
+    assert sum(abs(ms) > 2 for ms in off_ms) * 0.04 < at_most_s
+
+
+def test_it_knows_the_next_samples_once_they_were_pushed() -> None:
+    playout = Playout(DELAY_S)
+    assert not playout.knows(BLOCK)
+    playout.push(clicks(0), 0, START_NS)
+    assert not playout.knows(BLOCK)  # nobody has asked when yet
+    playout.pull(BLOCK, START_NS + 20_000_000)
+    assert playout.knows(BLOCK)
+    assert not playout.knows(3 * BLOCK)
+    playout.push(clicks(1), SAMPLES_PER_FRAME, START_NS + 40_000_000)
+    assert playout.knows(3 * BLOCK)
+
+
 def test_a_card_with_a_long_queue_gets_the_voice_whole_but_later_and_says_so() -> None:
     card = Card(Playout(DELAY_S), latency_ns=300_000_000)
     run(card, 750, voice=lambda frame: tone(frame * SAMPLES_PER_FRAME))

@@ -26,7 +26,7 @@ class FakeStream:
         self.most, self.waits = most, waits
         self.written: list[np.ndarray] = []
         self.stepped_at: set[int] = set()
-        self.asked = self.closed = self._room = self._taken = 0
+        self.asked = self.closed = self._room = 0
         self.options: dict[str, Any] = {}
         self.full = threading.Event()
 
@@ -48,8 +48,7 @@ class FakeStream:
         return self._room
 
     def waits_s(self) -> float | None:
-        self._taken += 1
-        return self.waits[min(self._taken, len(self.waits)) - 1]
+        return self.waits[min(len(self.written), len(self.waits) - 1)]
 
     def stepped(self) -> bool:
         return len(self.written) in self.stepped_at
@@ -67,11 +66,11 @@ class FakeStream:
         self.closed += 1
 
 
-def player(stream: Any, callback: Any, patch: pytest.MonkeyPatch) -> PulsePlayer:
+def player(stream: Any, callback: Any, patch: pytest.MonkeyPatch, **options: Any) -> PulsePlayer:
     patch.setattr(pulse_player, "PulseStream", stream)
     return PulsePlayer(
         None, "sink", rate_hz=48_000, channels=2, blocksize=480, latency_s=0.04,
-        callback=callback, error=Refused,
+        callback=callback, error=Refused, **options,
     )  # fmt: skip
 
 
@@ -131,6 +130,34 @@ def test_a_server_that_never_says_when_is_played_to_all_the_same(
     assert stream.full.wait(5.0)
     playing.close()
     assert waits_s == [pytest.approx(0.04, abs=1e-6)] * 5
+
+
+@pytest.mark.parametrize(("known", "handed_over"), [(0, 0), (3, 3), (100, 8)])
+def test_what_is_known_is_handed_over_up_to_a_tenth_of_a_second_early_unasked(
+    monkeypatch: pytest.MonkeyPatch, known: int, handed_over: int
+) -> None:
+    """A server that asks for nothing and says that 25 ms wait, 10 more with each block."""
+    stream, waits_s = FakeStream(), [0.025 + 0.01 * k for k in range(20)]
+    stream.waits = tuple(waits_s)
+    turns = 0
+
+    def wait(seconds: float) -> None:
+        nonlocal turns
+        turns += 1
+        if turns > 3:
+            stream.full.set()
+
+    monkeypatch.setattr(stream, "wait", wait)
+    playing = player(
+        stream,
+        lambda *_: None,
+        monkeypatch,
+        ready=lambda n: n == 480 and len(stream.written) < known,
+    )
+    playing.start()
+    assert stream.full.wait(5.0)
+    playing.close()
+    assert len(stream.written) == handed_over
 
 
 def test_a_count_that_broke_off_is_told_as_an_underflow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +222,7 @@ def test_what_waits_is_what_the_server_holds_less_the_age_of_its_word() -> None:
     assert set_clock.waits_s() == pytest.approx(0.055, abs=0.002)
 
 
-def test_however_often_it_wakes_the_server_is_asked_a_hundred_times_a_second_then_twenty(
+def test_however_often_it_wakes_the_server_is_asked_twenty_times_a_second_or_a_hundred_in_doubt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now_s, asked = [100.0], list[float]()
@@ -211,16 +238,28 @@ def test_however_often_it_wakes_the_server_is_asked_a_hundred_times_a_second_the
             asked.append(now_s[0])
             return 7
 
+        def pa_stream_get_timing_info(self, stream: Any) -> Any:
+            return None if 103.0 < now_s[0] < 104.0 else ctypes.pointer(timing)
+
+    timing = Timing(seconds=int(time.time()), playing=1, since_underrun=1, sink_usec=2_000_000)
     monkeypatch.setattr(pulse_stream.time, "monotonic", lambda: now_s[0])
     stream = PulseStream.__new__(PulseStream)
     stream._library, stream._stream, stream._operation = Library(), None, None
-    stream._opened_s, stream._ask_at_s = 100.0, 0.0
-    while now_s[0] < 103.0:  # a wake-up every 0.1 ms, as where each answer brings a question
+    stream._opened_s, stream._ask_at_s, stream._bytes_a_second = 100.0, 0.0, 48_000 * 8
+    while now_s[0] < 105.0:  # a wake-up every 0.1 ms, as where each answer brings a question
         stream.ask()
         now_s[0] += 0.0001
-    first = sum(at < 101.0 for at in asked)
-    assert 90 <= first <= 101
-    assert 35 <= len(asked) - first <= 42
+    in_second = [sum(k <= at - 100.0 < k + 1 for at in asked) for k in range(5)]
+    assert 90 <= in_second[0] <= 101
+    assert all(18 <= count <= 21 for count in in_second[1:3])
+    assert 90 <= in_second[3] <= 101  # it does not know
+    assert in_second[4] <= 21
+
+
+def test_a_word_older_than_all_that_the_server_held_means_that_it_ran_dry() -> None:
+    queued = {"write_index": 1920 * 8, "read_index": 0}
+    assert said(**queued, age_us=35_000).waits_s() == pytest.approx(0.005, abs=0.002)
+    assert said(**queued, age_us=45_000).waits_s() is None
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ class Pipeline:
                 f"voice's 48,000 samples a second; use 24, 25, 30, 50 or 60."
             )
         self._stages = stages
+        self._articulating = _articulating(stages)
         self._fps = fps
         self._seed = seed
         self._chunk = chunk_latents
@@ -164,6 +165,7 @@ class Pipeline:
                 stages.avatar_latent, self._states["motion"]
             )
         self._stages = stages
+        self._articulating = _articulating(stages)
 
     def forget_talker(self) -> None:
         """Take whoever speaks next for the nearest talker: another microphone, another level."""
@@ -264,12 +266,13 @@ class Pipeline:
 
     def _listen(self, samples: FloatArray) -> FloatArray:
         """Return the tokens float32 [T, 2, D] of 16 kHz samples; articulation is kept."""
-        speech, state = self._stages.speech, self._states["speech"]
-        if isinstance(speech, ArticulatingStage) and speech.articulates:
-            tokens, marks, self._states["speech"] = speech.hear(samples, state)
+        state = self._states["speech"]
+        articulating = self._articulating
+        if articulating is not None:
+            tokens, marks, self._states["speech"] = articulating.hear(samples, state)
             self._marks.extend(marks)
         else:
-            tokens, self._states["speech"] = speech.step(samples, state)
+            tokens, self._states["speech"] = self._stages.speech.step(samples, state)
         return tokens
 
     def _generate(self, tokens: FloatArray, action: LateAction) -> Iterator[Frame]:
@@ -392,3 +395,9 @@ class Pipeline:
                 latent_noise(self._seed, first, self._chunk),
             )
         return latents
+
+
+def _articulating(stages: Stages) -> ArticulatingStage | None:
+    """Return the speech stage that tells which lips a voice asks for; None where it does not."""
+    speech = stages.speech  # asked once: such a question takes 10 µs, a hundred times a second
+    return speech if isinstance(speech, ArticulatingStage) and speech.articulates else None

@@ -78,12 +78,29 @@ def _pairs_twice(field: Array) -> Array:
     steps of 1/32 cell and in 38.
     """
     twice = np.empty((*field.shape[:2], 4), np.float32)
-    twice.view(np.complex64)[...] = np.ascontiguousarray(field).view(np.complex64)
+    cv2.mixChannels([field], [twice], [0, 0, 1, 1, 0, 2, 1, 3])
     return twice
 
 
 def _first_pairs(twice: Array) -> Array:
     return np.ascontiguousarray(twice.view(np.complex64)[..., :1]).view(np.float32)
+
+
+def read_line(line: Array, places: Array) -> Array:
+    """Read a line of values, linear between them; beyond its ends the last ones go on.
+
+    Args:
+        line: float32 [1, S, C] with C 1, 3 or 4, or [1, S].
+        places: float32 [H, W], 0..S - 1.
+
+    Returns:
+        float32 [H, W, C] or [H, W].
+    """
+    # Three rows, read in the middle one: OpenCV reads next to a border a pixel at a time, four
+    # times slower, and a picture of one row is nothing but border.
+    rows = cv2.repeat(line, 3, 1)
+    middle = np.ones_like(places)
+    return cv2.remap(rows, places, middle, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def read_field(field: Array, box: Array, points: Array) -> Array:

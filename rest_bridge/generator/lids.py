@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import EyeLayer
-from rest_bridge.generator.fields import grid_points, read_cells, to_local
+from rest_bridge.generator.fields import grid_points, read_line, to_local
 from rest_bridge.rig import ARKIT_NAMES
 from rest_bridge.types import Array
 
@@ -184,5 +184,5 @@ class _Line:
     def read(self, s: Array) -> tuple[Array, Array]:
         """Return the upper and the lower edge's t at float32 [H, W]."""
         cells = (s - self._first) / self._step
-        found = read_cells(self._edges, cv2.merge([cells, np.zeros_like(cells)]))
+        found = read_line(self._edges, cells)
         return cv2.extractChannel(found, 0), cv2.extractChannel(found, 1)

@@ -9,6 +9,7 @@ about 50 ms, mostly back to the viewer. Head: smooth wandering with the spread o
 Ornstein-Uhlenbeck process. Shape letters: T latent frames; F = 2T video frames.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,8 @@ _SWAY_SHARES: Final = (1.0, 0.35)
 _SWAY_DEG: Final = (3.6, 2.0, 1.8)
 """Standard deviations of the knots of yaw, pitch and roll, in degrees."""
 _BLINK_STREAM, _GAZE_STREAM, _SWAY_STREAM = 1, 2, 16
+_REMEMBERED: Final = 4096
+"""Draws that are kept, of all streams: the same ones are asked for at every chunk."""
 
 
 class LifePlanner:
@@ -88,11 +91,14 @@ class LifePlanner:
         """
         closure = np.zeros(len(times_s))
         for cell in _cells(times_s, _BLINK_CELL_S, before=1):
-            for start_s, least_rate in self._blinks_of(cell):
+            for start_s, least_rate in _blinks_of(self._seed, cell):
+                end_s = start_s + _CLOSING_S + _SHUT_S + _OPENING_S
+                if start_s >= times_s[-1] or end_s <= times_s[0]:
+                    continue
                 if _rate_at(steering, start_s) <= least_rate:
                     continue
                 closing = (times_s - start_s) / _CLOSING_S
-                opening = (start_s + _CLOSING_S + _SHUT_S + _OPENING_S - times_s) / _OPENING_S
+                opening = (end_s - times_s) / _OPENING_S
                 closure = np.maximum(closure, _smoothstep(np.minimum(closing, opening)))
         return closure.astype(np.float32)
 
@@ -102,7 +108,9 @@ class LifePlanner:
         cell_of = np.floor(times_s / _GAZE_CELL_S).astype(np.int64)
         for cell in np.unique(cell_of):
             here = cell_of == cell
-            (start_s, target), (_, previous) = self._saccade_of(cell), self._saccade_of(cell - 1)
+            (start_s, target), (_, previous) = (
+                _saccade_of(self._seed, int(one)) for one in (cell, cell - 1)
+            )
             done = _smoothstep((times_s[here] - start_s) / _SACCADE_S)[:, None]
             out[here] = previous + (target - previous) * done
         return out.astype(np.float32)
@@ -115,41 +123,48 @@ class LifePlanner:
             cell_of = np.floor(place).astype(np.int64)
             for cell in np.unique(cell_of):
                 here = cell_of == cell
-                knots = np.stack([self._knot(layer, cell + k) for k in (-1, 0, 1, 2)])
+                knots = np.stack([_knot(self._seed, layer, int(cell) + k) for k in (-1, 0, 1, 2)])
                 out[here] += share * _catmull_rom(knots, place[here] - cell)
         return (out * np.array(_SWAY_DEG)).astype(np.float32)
 
-    def _blinks_of(self, cell: int) -> list[tuple[float, float]]:
-        """Return (start_s, rate above which it takes place) of each blink that a cell may hold."""
-        rng = self._rng(_BLINK_STREAM, cell)
-        start_s = (cell + float(rng.uniform(0.08, 0.9))) * _BLINK_CELL_S
-        kind, least_rate = float(rng.random()), float(rng.random())
-        places = (cell + rng.uniform(0.08, 0.9, _MOST_BLINK_RATE - 1)) * _BLINK_CELL_S
-        rates = np.arange(1, _MOST_BLINK_RATE) + rng.random(_MOST_BLINK_RATE - 1)
-        more = [(float(place), float(rate)) for place, rate in zip(places, rates, strict=True)]
-        if kind < 0.06:
-            return more
-        if kind > 0.88:
-            more.append((start_s + 0.36, least_rate))
-        return [(start_s, least_rate), *more]
 
-    def _saccade_of(self, cell: int) -> tuple[float, npt.NDArray[np.float64]]:
-        rng = self._rng(_GAZE_STREAM, cell)
-        start_s = (cell + float(rng.uniform(0.1, 0.85))) * _GAZE_CELL_S
-        target = rng.normal(0.0, 0.02, 2)
-        if float(rng.random()) < 0.42:
-            target += rng.normal(0.0, (0.22, 0.12))
-        return start_s, np.clip(target, -0.6, 0.6)
+@lru_cache(_REMEMBERED)
+def _blinks_of(seed: int, cell: int) -> list[tuple[float, float]]:
+    """Return (start_s, rate above which it takes place) of each blink that a cell may hold."""
+    rng = _rng(seed, _BLINK_STREAM, cell)
+    start_s = (cell + float(rng.uniform(0.08, 0.9))) * _BLINK_CELL_S
+    kind, least_rate = float(rng.random()), float(rng.random())
+    places = (cell + rng.uniform(0.08, 0.9, _MOST_BLINK_RATE - 1)) * _BLINK_CELL_S
+    rates = np.arange(1, _MOST_BLINK_RATE) + rng.random(_MOST_BLINK_RATE - 1)
+    more = [(float(place), float(rate)) for place, rate in zip(places, rates, strict=True)]
+    if kind < 0.06:
+        return more
+    if kind > 0.88:
+        more.append((start_s + 0.36, least_rate))
+    return [(start_s, least_rate), *more]
 
-    def _knot(self, layer: int, cell: int) -> npt.NDArray[np.float64]:
-        return np.clip(self._rng(_SWAY_STREAM + layer, cell).normal(size=3), -2.0, 2.0)
 
-    def _rng(self, stream: int, cell: int) -> np.random.Generator:
-        # A counter-based generator: cell n costs the same on the first day as on the last.
-        # The highest word, since drawing counts the lowest one up: neighbours would overlap.
-        place = int(cell) & 0xFFFF_FFFF_FFFF
-        bits = np.random.Philox(key=[self._seed, stream], counter=[0, 0, 0, place])
-        return np.random.Generator(bits)
+@lru_cache(_REMEMBERED)
+def _saccade_of(seed: int, cell: int) -> tuple[float, npt.NDArray[np.float64]]:
+    rng = _rng(seed, _GAZE_STREAM, cell)
+    start_s = (cell + float(rng.uniform(0.1, 0.85))) * _GAZE_CELL_S
+    target = rng.normal(0.0, 0.02, 2)
+    if float(rng.random()) < 0.42:
+        target += rng.normal(0.0, (0.22, 0.12))
+    return start_s, np.clip(target, -0.6, 0.6)
+
+
+@lru_cache(_REMEMBERED)
+def _knot(seed: int, layer: int, cell: int) -> npt.NDArray[np.float64]:
+    return np.clip(_rng(seed, _SWAY_STREAM + layer, cell).normal(size=3), -2.0, 2.0)
+
+
+def _rng(seed: int, stream: int, cell: int) -> np.random.Generator:
+    # A counter-based generator: cell n costs the same on the first day as on the last.
+    # The highest word, since drawing counts the lowest one up: neighbours would overlap.
+    place = int(cell) & 0xFFFF_FFFF_FFFF
+    bits = np.random.Philox(key=[seed, stream], counter=[0, 0, 0, place])
+    return np.random.Generator(bits)
 
 
 def _rate_at(steering: SteeringRamp | None, time_s: float) -> float:

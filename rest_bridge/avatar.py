@@ -10,6 +10,7 @@ samples along a curve.
 import os
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -225,7 +226,8 @@ class Avatar:
         try:
             handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
             with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **cast(Any, arrays))
+                # Not compressed: somebody waits when a face changes, and pictures are PNG anyway.
+                np.savez(file, **cast(Any, arrays))
             Path(temporary).replace(path)
         except OSError as error:
             raise AvatarError(
@@ -254,7 +256,7 @@ class Avatar:
                 f"{AVATAR_VERSION}; import the portrait again: {path}"
             )
         try:
-            avatar = _restore(cls, "", arrays)
+            avatar = _restore(cls, "", arrays | _pictures(arrays))
             check(avatar)
         except (KeyError, ValueError, TypeError, cv2.error) as error:
             raise AvatarError(
@@ -351,17 +353,24 @@ _PARTS: Final[dict[str, type[Any]]] = {
 _PICTURES: Final = ("picture", "teeth", "tongue", "own", "shut", "cutout", "plate")
 
 
+def _pictures(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Decode the pictures, two at a time: the stream needs the rest of the computer."""
+    names = [name for name in arrays if name.rpartition(".")[2] in _PICTURES]
+    with ThreadPoolExecutor(2) as pool:
+        decoded = pool.map(lambda name: cv2.imdecode(arrays[name], cv2.IMREAD_UNCHANGED), names)
+        found = dict(zip(names, decoded, strict=True))
+    for name, picture in found.items():
+        if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+            raise ValueError(f"the picture {name!r} cannot be decoded")
+    return {name: cv2.cvtColor(one, cv2.COLOR_BGRA2RGBA) for name, one in found.items()}
+
+
 def _restore(kind: type[Any], prefix: str, arrays: dict[str, Array]) -> Any:
     values: dict[str, Any] = {}
     for field in fields(kind):
         name = prefix + field.name
         if field.name in _PARTS and not prefix:
             values[field.name] = _restore(_PARTS[field.name], f"{name}.", arrays)
-        elif field.name in _PICTURES:
-            decoded = cv2.imdecode(arrays[name], cv2.IMREAD_UNCHANGED)
-            if decoded is None or decoded.ndim != 3 or decoded.shape[2] != 4:
-                raise ValueError(f"the picture {name!r} cannot be decoded")
-            values[field.name] = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA)
         elif arrays[name].ndim == 0:
             values[field.name] = arrays[name].item()
         else:

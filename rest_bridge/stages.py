@@ -179,14 +179,28 @@ class Drawing:
     threads: int = 1
     provider: str = "cpu"
 
-    def decoder(self, package: ModelPackage, avatar: Avatar, size_px: int) -> PictureStage:
-        """Load the decoder of an avatar at a size."""
+    def decoder(
+        self,
+        package: ModelPackage,
+        avatar: Avatar,
+        size_px: int,
+        *,
+        like: PictureStage | None = None,
+    ) -> PictureStage:
+        """Load the decoder of an avatar at a size; `like` another of its decoders, if there is."""
         from rest_bridge.generator.decoder import FaceDecoder
 
-        return FaceDecoder(package, avatar, size_px, threads=self.threads, provider=self.provider)
+        return FaceDecoder(
+            package,
+            avatar,
+            size_px,
+            flow_decoder=like.flow_decoder if isinstance(like, FaceDecoder) else None,
+            threads=self.threads,
+            provider=self.provider,
+        )
 
     def smaller(
-        self, package: ModelPackage, avatar: Avatar, size_px: int
+        self, package: ModelPackage, avatar: Avatar, size_px: int, like: PictureStage
     ) -> Callable[[float], PictureStage]:
         """Return what makes decoders of smaller pictures that come out enlarged."""
 
@@ -194,7 +208,7 @@ class Drawing:
             from rest_bridge.generator.decoder import MIN_SIZE_PX
 
             small_px = max(MIN_SIZE_PX, round(size_px * scale))
-            return EnlargedPictures(self.decoder(package, avatar, small_px), size_px)
+            return EnlargedPictures(self.decoder(package, avatar, small_px, like=like), size_px)
 
         return make
 
@@ -319,6 +333,7 @@ def load_stages(
             chunk_latents=chunk_latents,
         )
     drawing = Drawing(threads, computes("decoder"))
+    decoder = drawing.decoder(package, avatar, size_px)
     return Stages(
         speech=SpeechEncoder(
             package,
@@ -329,11 +344,11 @@ def load_stages(
         motion=motion,
         life=LifePlanner(seed),
         latent_space=space,
-        decoder=drawing.decoder(package, avatar, size_px),
+        decoder=decoder,
         avatar_latent=_avatar_latent(space, avatar),
         max_chunk_latents=motion.max_chunk_latents,
         avatar_id=avatar_id(avatar),
-        smaller=drawing.smaller(package, avatar, size_px),
+        smaller=drawing.smaller(package, avatar, size_px, decoder),
         drawing=drawing,
     )
 
@@ -357,7 +372,7 @@ def with_avatar(stages: Stages, package: ModelPackage, avatar: Avatar, *, size_p
         decoder=decoder,
         avatar_latent=latent,
         avatar_id=avatar_id(avatar),
-        smaller=drawing.smaller(package, avatar, size_px),
+        smaller=drawing.smaller(package, avatar, size_px, decoder),
     )
 
 

@@ -53,3 +53,25 @@ def test_wait_ends_at_once_when_stop_is_set():
 def test_wait_returns_true_when_the_time_has_come():
     clock = MonotonicClock()
     assert clock.wait_until(clock.now_ns() + MS, threading.Event())
+
+
+@pytest.mark.parametrize("off_ms", [33, -33])
+def test_what_stays_off_after_a_sleep_is_taken_over_within_two_seconds(off_ms: int) -> None:
+    media = MediaClock()
+    media.observe(0, 0)
+    media.observe(480, 3 * NS_PER_S)  # asleep; this first time after it is wrong
+    for k in range(2, 400):
+        media.observe(k * 480, 3 * NS_PER_S + (10 * (k - 1) + off_ms + k % 5) * MS)
+        if k > 210:
+            assert abs(media.at(10 * MS) - 3 * NS_PER_S - off_ms * MS) < 5 * MS
+    assert media.num_jumps == 1
+
+
+def test_a_second_in_which_everything_comes_late_moves_the_clock_by_less_than_a_millisecond() -> (
+    None
+):
+    media = MediaClock()
+    for k in range(1000):
+        late_ms = 30 if 300 <= k < 400 else 0
+        media.observe(k * 480, (10 * k + late_ms) * MS)
+    assert abs(media.at(0)) < MS

@@ -30,7 +30,7 @@ Run = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class FlowDecoder:
-    """Runs the decoder for one avatar; frame-wise, without memory.
+    """Runs the decoder for one avatar; frame-wise, without memory, so any thread may.
 
     Attributes:
         head: how the avatar's head moves, refined; None: as it was imported.
@@ -58,7 +58,8 @@ class FlowDecoder:
         names = [f"{GRAPH}_{k}" for k in range(num_parts)] if num_parts and on_cpu else [GRAPH]
         self._readings = section["readings"] if len(names) > 1 else []
         self._parts = [
-            _runner(package.session(name, threads=threads, provider=provider)) for name in names
+            _runner(package.shared_session(name, threads=threads, provider=provider))
+            for name in names
         ]
         # Channels last, so that one reading fetches neighbours in memory.
         self._tables = {

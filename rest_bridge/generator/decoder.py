@@ -30,7 +30,11 @@ _REMEMBERED: Final = 4
 
 
 class FaceDecoder:
-    """Draws one avatar at one size. Every frame depends only on its own rig values."""
+    """Draws one avatar at one size. Every frame depends only on its own rig values.
+
+    Attributes:
+        flow_decoder: the trained part, the same at every size; None without one.
+    """
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class FaceDecoder:
         self._space = LatentSpace(package)
         if flow_decoder is None and package.has("decoder.onnx"):
             flow_decoder = FlowDecoder(package, avatar, threads=threads, provider=provider)
-        self._flow_decoder = flow_decoder
+        self.flow_decoder = flow_decoder
         if flow_decoder is not None and flow_decoder.head is not None:
             avatar = replace(avatar, head=flow_decoder.head)
         self._compositor = Compositor(avatar, size_px)
@@ -154,7 +158,7 @@ class FaceDecoder:
         return found
 
     def _motion(self, values: FloatArray, latent: FloatArray, frame: int) -> Motion:
-        decoder = self._flow_decoder
+        decoder = self.flow_decoder
         correct = None if decoder is None else partial(decoder, latent, frame)
         with span("fields"):
             return self._compositor.motion(values[:6], np.clip(values[6:], 0.0, 1.0), correct)

@@ -92,7 +92,7 @@ def refine(avatar: Avatar, package: ModelPackage) -> Refinement:
         "reference": _reference(avatar, int(section["reference_size"])),
         "maps": _maps(avatar)[None],
     }
-    found = package.session(GRAPH).run(inputs)
+    found = package.shared_session(GRAPH).run(inputs)
     features = {name: found[name] for name in section["features"]}
     size = head.depth.shape
     change = np.stack([cv2.resize(one, size[::-1]) for one in found["refined"][0]])

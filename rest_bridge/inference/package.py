@@ -7,6 +7,7 @@ each part of the model (`latent`, `audio`, `dit`, `decoder`, ...).
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -31,6 +32,8 @@ class ModelPackage:
         self.path = path
         self.manifest = manifest
         self._arrays: dict[str, dict[str, Array]] = {}
+        self._shared: dict[tuple[str, int, str], Session] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def load(cls, path: Path | None = None, *, verify: bool = True) -> "ModelPackage":
@@ -90,6 +93,20 @@ class ModelPackage:
         """
         path = self._file(f"{name}.onnx")
         return Session(path, threads=threads, provider=provider, sizes=sizes)
+
+    def shared_session(self, name: str, *, threads: int = 1, provider: str = "cpu") -> Session:
+        """Load NAME.onnx, or return what was loaded like this before: any thread may run it.
+
+        For graphs that are run for one face after another, or for several sizes of one.
+
+        Raises:
+            PackageError: as `session`.
+        """
+        with self._lock:
+            key = (name, threads, provider)
+            if key not in self._shared:
+                self._shared[key] = self.session(name, threads=threads, provider=provider)
+            return self._shared[key]
 
     def digest(self, name: str) -> str:
         """Return the SHA-256 of NAME.onnx, as the manifest has it."""

@@ -25,8 +25,9 @@ _OLDEST_S: Final = 1.0
 _LEARNING_S: Final = 1.0
 _ASK_SOON_S: Final = 0.01
 _ASK_S: Final = 0.05
-"""Between two questions, once the first second is over and the answer is known. Each answer wakes whoever waits, so without
-a limit every answer would bring the next question, thousands in a second."""
+"""Between two questions, once the first second is over and the answer is known. Each answer wakes
+whoever waits, so without a limit every answer would bring the next question, thousands in a
+second."""
 _FAILED_SIZE: Final = ctypes.c_size_t(-1).value
 
 

@@ -64,7 +64,7 @@ class _Package:
         assert name == "decoder"
         return {"reference_size": 128, "features": ["f64"]}
 
-    def session(self, name: str) -> _Session:
+    def shared_session(self, name: str) -> _Session:
         assert name == "reference_encoder"
         return self.runs
 

@@ -104,3 +104,13 @@ def test_shipped_package_is_intact_and_under_its_size_limit(tmp_path: Path) -> N
     package = ModelPackage.load(tmp_path / "nano")
     total = sum(entry["bytes"] for entry in package.manifest["files"].values())
     assert total < 25_000_000
+
+
+def test_a_shared_session_is_loaded_once_for_the_same_threads_and_provider(
+    package_path: Path,
+) -> None:
+    package = ModelPackage.load(package_path, verify=False)
+    one = package.shared_session("speech_encoder")
+    assert package.shared_session("speech_encoder") is one
+    assert package.shared_session("speech_encoder", threads=2) is not one
+    assert package.session("speech_encoder") is not one

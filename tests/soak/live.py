@@ -65,6 +65,7 @@ class FrameGauge:
     def __init__(self) -> None:
         self.num_frames = 0
         self.num_repeated = 0
+        self.by_tier: dict[str, Counter[str]] = {}
         self.missing = 0
         self.gaps: list[tuple[float, float]] = []
         self.loud_ns = 0
@@ -84,6 +85,9 @@ class FrameGauge:
         self._last = (frame.index, now_ns)
         self.num_frames += 1
         self.num_repeated += frame.repeated
+        self.by_tier.setdefault(frame.tier or "before the voice", Counter())[
+            "repeated" if frame.repeated else "drawn"
+        ] += 1
         if np.abs(frame.voice.samples).max(initial=0.0) > 0.1:
             self.loud_ns = now_ns
 
@@ -358,6 +362,7 @@ class Run:
             "cut_out_s": round(gauge.asleep_s(), 2),
             "repeated": gauge.num_repeated,
             "repeated_after": dict(self.repeated),
+            "by_tier": {tier: dict(count) for tier, count in gauge.by_tier.items()},
             "gaps_over_0.3_s": [round(length, 2) for _, length in gauge.gaps],
             "stopped_s": self.stopped_s,
             "rss_mb": [early, late, max(h.rss_mb for _, h in self.samples)],

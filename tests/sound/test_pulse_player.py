@@ -137,9 +137,10 @@ def test_what_is_known_is_handed_over_up_to_a_tenth_of_a_second_early_unasked(
     monkeypatch: pytest.MonkeyPatch, known: int, handed_over: int
 ) -> None:
     """A server that asks for nothing and says that 25 ms wait, 10 more with each block."""
-    stream, waits_s = FakeStream(), [0.025 + 0.01 * k for k in range(20)]
-    stream.waits = tuple(waits_s)
-    turns = 0
+    stream, turns = FakeStream(waits=tuple(0.025 + 0.01 * k for k in range(20))), 0
+
+    def ready(num_samples: int) -> bool:
+        return num_samples == 480 and len(stream.written) < known
 
     def wait(seconds: float) -> None:
         nonlocal turns

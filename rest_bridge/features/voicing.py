@@ -1,12 +1,13 @@
-"""Is there a voice in what is heard, whatever else is? A small network, 20 ms after 20 ms.
+"""Does somebody near speak, whatever else is heard? A small network, 20 ms after 20 ms.
 
 Place in the flow: voice at 16 kHz -> here -> `lip_guard`. It tells speech from music, typing and
-noise, also speech that is mixed with them; singing is a voice to it. It knows nothing of how loud
-a sound is against another, and nothing of lips. Trained by `training.voice_finder`.
+noise, also speech that is mixed with them; singing is a voice to it. Several voices at once without
+one in front of them are a crowd, and nobody's; one voice alone is somebody's, however soft. It
+knows nothing of lips. Trained by `training.voice_finder`.
 Shape letters: S samples, B mel bins, H width; a step is 20 ms.
 
 The network: log-mel of 32 ms [B] -> two layers over the last five steps -> GRU [H] -> one number.
-In numpy: 32 thousand weights cost less than a call of a graph.
+In numpy: 106 thousand weights cost no more than a call of a graph.
 """
 
 from functools import cache
@@ -56,7 +57,7 @@ class VoiceFinder:
             state: from `initial_state` or the previous call.
 
         Returns:
-            logit: above 0 a voice, below 0 none; -30..30.
+            logit: above 0 a near voice, below 0 none; -30..30.
             state: to pass with the next step.
         """
         weights = self._weights

@@ -1,8 +1,9 @@
 """Holds the lips still where the voice is somebody else's; everything else of the face goes on.
 
 Place in the flow: rig of each frame -> here -> decoder. How far the lips may move comes from
-`features.nearness`; where they rest is learned from the moments in which nothing is heard, so an
-expression's mouth stays as it is. Smile, frown and what else a mood does are never held.
+`lip_guard`; where they rest is learned from the moments in which nothing is heard, so an
+expression's mouth stays as it is; until there was one, they rest shut, as a stream may begin in a
+crowd. Smile, frown and what else a mood does are never held.
 Shape letters: F frames; L lip channels.
 """
 
@@ -28,8 +29,8 @@ class LipRest:
     """Moves lips between their own motion and rest; pure, its memory is the state it is given."""
 
     def initial_state(self) -> dict[str, Array]:
-        """Return the state before the first frame."""
-        return {"lips.rest": np.zeros(0, np.float32)}
+        """Return the state before the first frame: lips rest shut."""
+        return {"lips.rest": np.zeros(len(LIPS), np.float32)}
 
     def step(
         self, rig: FloatArray, shares: Sequence[float], quiet: Sequence[bool], state: State
@@ -50,8 +51,6 @@ class LipRest:
         out = rig if min(shares, default=1.0) >= 1.0 else rig.copy()
         for values, held, share, is_quiet in zip(rig, out, shares, quiet, strict=True):
             lips = values[LIPS]
-            if not len(rest):
-                rest = lips.copy()
             if is_quiet:
                 rest = rest + np.float32(_LEARN) * (lips - rest)
             if share < 1.0:

@@ -25,7 +25,7 @@ from rest_bridge.training.recordings import read_manifest, usable_audio
 from rest_bridge.training.splits import HELD_OUT_FACEGOOD, is_held_out
 from rest_bridge.training.sung import sung
 from rest_bridge.training.synthetic_voices import Texts, espeak_lines, spoken
-from rest_bridge.training.voice_finder import voiced
+from rest_bridge.training.voice_scenes import voiced
 from rest_bridge.types import MODEL_RATE_HZ, FloatArray
 
 SECONDS: Final = 6
@@ -72,15 +72,18 @@ class Stage:
         voices: of training talkers.
         sounds: float32 [S] each, no voices, at root mean square 1.
         music: likewise.
+
+    Attributes:
+        kinds: float32 [S] of every voice, by kind.
     """
 
     def __init__(
         self, voices: Sequence[Voice], sounds: Sequence[FloatArray], music: Sequence[FloatArray]
     ) -> None:
         self.sounds, self.music = sounds, music
-        self._kinds: dict[str, list[FloatArray]] = {}
+        self.kinds: dict[str, list[FloatArray]] = {}
         for voice in voices:
-            self._kinds.setdefault(voice.kind, []).append(voice.samples)
+            self.kinds.setdefault(voice.kind, []).append(voice.samples)
 
     def scene(self, rng: np.random.Generator) -> Scene:
         """Mix a scene of six seconds."""
@@ -111,7 +114,7 @@ class Stage:
     def _talk(self, rng: np.random.Generator, *, at_once: bool = False) -> FloatArray:
         """Return a talker who makes pauses, float32 [S]; at times another one takes over."""
         track = np.zeros(_SIZE, np.float32)
-        kind = _pick(rng, _SHARES, self._kinds)
+        kind = _pick(rng, _SHARES, self.kinds)
         clip, speed = self._clip(kind, rng), float(rng.uniform(0.88, 1.15))
         at = 0 if at_once else int(float(rng.uniform(-1.0, 2.5)) * MODEL_RATE_HZ)
         level = np.float32(1.0)
@@ -153,7 +156,7 @@ class Stage:
         """Return so many voices at about one level, together at root mean square 1."""
         mixed = np.zeros(_SIZE, np.float32)
         for _ in range(count):
-            clip = self._clip(_pick(rng, _CROWDED, self._kinds), rng)
+            clip = self._clip(_pick(rng, _CROWDED, self.kinds), rng)
             level = np.float32(10 ** (float(rng.normal(0, 1.5)) / 20))
             mixed += level * _resped(np.tile(clip, _SIZE // len(clip) + 2), 1.0, _SIZE, rng)
         if rng.random() < 0.3:
@@ -162,7 +165,7 @@ class Stage:
         return mixed / np.float32(mixed.std() + 1e-6)
 
     def _clip(self, kind: str, rng: np.random.Generator) -> FloatArray:
-        clips = self._kinds[kind]
+        clips = self.kinds[kind]
         return clips[int(rng.integers(len(clips)))]
 
     @staticmethod

@@ -86,7 +86,7 @@ def test_a_step_changes_neither_its_input_nor_another_stream(voice: np.ndarray) 
 
 def test_the_network_of_training_is_the_same() -> None:
     torch = pytest.importorskip("torch")
-    from rest_bridge.training import voice_finder
+    from rest_bridge.training import voice_finder, voice_scenes
 
     torch.manual_seed(0)
     network = voice_finder.Network().eval()
@@ -95,5 +95,5 @@ def test_the_network_of_training_is_the_same() -> None:
         for parameter in network.parameters():
             parameter.copy_(parameter.half().float())
         samples = band(2, np.random.default_rng(3))
-        whole = network(torch.from_numpy(voice_finder.mel_power(samples))[None])[0].numpy()
+        whole = network(torch.from_numpy(voice_scenes.mel_power(samples))[None])[0].numpy()
     np.testing.assert_allclose(logits(samples, VoiceFinder(weights)), whole, atol=1e-3)

@@ -1,4 +1,4 @@
-"""Lips that are held rest where they rested in the last quiet; the rest of the face goes on."""
+"""Held lips rest where they did in the last quiet, else shut; the rest of the face goes on."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_free_lips_are_untouched() -> None:
 
 def test_held_lips_rest_and_everything_else_moves() -> None:
     rest, state = LipRest(), LipRest().initial_state()
-    _, state = rest.step(rig(50, 0.03), [1.0] * 50, [True] * 50, state)
+    _, state = rest.step(rig(99, 0.03), [1.0] * 99, [True] * 99, state)
     talking = rig(4, 0.5)
     out, _ = rest.step(talking, [1.0, 0.5, 0.0, 0.0], [False] * 4, state)
     assert out[:, JAW] == pytest.approx([0.5, 0.265, 0.03, 0.03], abs=1e-4)
@@ -36,10 +36,18 @@ def test_held_lips_rest_and_everything_else_moves() -> None:
 
 def test_speech_does_not_teach_where_lips_rest() -> None:
     rest, state = LipRest(), LipRest().initial_state()
-    _, state = rest.step(rig(50, 0.02), [1.0] * 50, [True] * 50, state)
+    _, state = rest.step(rig(99, 0.02), [1.0] * 99, [True] * 99, state)
     _, state = rest.step(rig(500, 0.6), [1.0] * 500, [False] * 500, state)
     out, _ = rest.step(rig(1, 0.6), [0.0], [False], state)
     assert out[0, JAW] == pytest.approx(0.02, abs=1e-4)
+
+
+def test_lips_rest_shut_where_a_stream_begins_in_a_crowd() -> None:
+    out, state = LipRest().step(rig(20, 0.4), [0.0] * 20, [False] * 20, LipRest().initial_state())
+    assert out[:, JAW].max() == 0.0
+    _, state = LipRest().step(rig(40, 0.03), [1.0] * 40, [True] * 40, state)
+    out, _ = LipRest().step(rig(1, 0.4), [0.0], [False], state)
+    assert out[0, JAW] == pytest.approx(0.03, abs=1e-3)
 
 
 def test_any_chunking_gives_the_same_lips() -> None:

@@ -25,7 +25,7 @@ from rest_bridge.features.voicing import STEP_SAMPLES
 from rest_bridge.lip_guard import LipGuard
 from rest_bridge.training.background_sounds import SOUNDS, speech_rms
 from rest_bridge.training.splits import is_held_out
-from rest_bridge.training.voice_finder import load, voiced
+from rest_bridge.training.voice_scenes import voiced
 from rest_bridge.types import LATENT_STRIDE, MODEL_RATE_HZ
 
 FloatArray = npt.NDArray[np.float32]
@@ -36,6 +36,18 @@ _LEVEL: Final = 10 ** (-23 / 20)
 _BEFORE: Final = 50
 """Frames of other sound before a voice joins it."""
 SIGNAL_TO_OTHER_DB: Final = (15, 10, 5, 0)
+
+
+def load(path: Path) -> FloatArray:
+    """Return float32 [S] at 16 kHz."""
+    from rest_bridge.audio.decode import AudioDecoder
+    from rest_bridge.audio.resample import resample
+
+    decoder = AudioDecoder(path)
+    parts = list(decoder.frames())
+    decoder.close()
+    voice = np.concatenate([samples for samples, _ in parts])
+    return resample(voice, parts[0][1], MODEL_RATE_HZ)
 
 
 def shares(samples: FloatArray) -> FloatArray:

@@ -24,6 +24,9 @@ _MOST_NS: Final = NS_PER_S // 2
 JITTER_NS: Final = 8_000_000
 """What is allowed for beyond that."""
 _SETTLED_NS: Final = NS_PER_S
+_CALM_NS: Final = 30 * NS_PER_S
+_MOST_CALM_NS: Final = 480 * NS_PER_S
+_ROUNDING_NS: Final = 2_000_000
 _SLACK_NS: Final = 20_000_000
 """A delay that is longer than needed by no more than this and a frame is left alone."""
 
@@ -77,3 +80,47 @@ def frames_to_postpone(
     if silent and -missing_ns > frame_ns + _SLACK_NS:
         return -((-missing_ns - _SLACK_NS // 2) // frame_ns)
     return 0
+
+
+class LentDelay:
+    """Frames of delay that a busy computer cost: had back in a pause, when all has been calm."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._num_frames = 0
+        self._patience_ns = _CALM_NS
+        self._had_back = False
+
+    def lend(self) -> None:
+        """Note one frame more of delay; the next one is had back later if it came back too soon."""
+        self._num_frames += 1
+        if self._had_back:
+            self._patience_ns = min(2 * self._patience_ns, _MOST_CALM_NS)
+        self._had_back = False
+
+    def have_back(self, *, spare_ns: int, frame_ns: int, silent: bool, settled_ns: int) -> bool:
+        """Whether a frame of it is to be taken away now; it is then noted as had back.
+
+        Args:
+            spare_ns: by how much the delay is longer than needed.
+            frame_ns: of a frame.
+            silent: whether nobody speaks.
+            settled_ns: for how long the delay has not been changed.
+        """
+        if not self._num_frames or not silent or settled_ns < self._patience_ns:
+            return False
+        if spare_ns < frame_ns - _ROUNDING_NS:
+            return False
+        self._num_frames -= 1
+        self._had_back = True
+        return True
+
+    def clear(self) -> None:
+        """Note that the delay is no longer than needed, whoever shortened it."""
+        self._had_back |= self._num_frames > 0
+        self._num_frames = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any."""
+        return self._num_frames > 0

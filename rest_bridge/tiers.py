@@ -54,6 +54,9 @@ _STARVING: Final = 5
 """So many chunks without a picture, and only a longer delay helps."""
 _FULL_LOAD: Final = 0.92
 """Compute time a chunk may take of its own length before less is made, as a mean of the window."""
+_LIGHT_LOAD: Final = 0.6
+"""Up to here it is not for want of compute that pictures are late: samples come later than they
+did, or others disturb for moments. A longer delay helps then, less of a picture does not."""
 _EASY_LOAD: Final = 0.7
 """What the tier above may be expected to take before it is tried."""
 _SPARE_NS: Final = 4_000_000
@@ -99,11 +102,20 @@ class Governor:
         self._patience_ns = _PATIENCE_NS
         self._since_ns: int | None = None
         self._rose_ns: int | None = None
+        self._asked = False
+        self.wants_delay = False
+        """Whether one frame more of delay is asked for in place of the next tier, after the last
+        chunk; once until the highest tier is on again and its delay as it was."""
 
     @property
     def tier(self) -> Tier:
         """The tier of the next chunk."""
         return TIERS[self._level]
+
+    @property
+    def at_best(self) -> bool:
+        """Whether as much is made as may be."""
+        return self._level == self._highest
 
     @property
     def starves(self) -> bool:
@@ -123,8 +135,13 @@ class Governor:
         if self._since_ns is None:
             self._since_ns = chunk.at_ns
         self._chunks.append(chunk)
+        self.wants_delay = False
         if self._is_too_much():
-            self._fall(chunk.at_ns)
+            if self._delay_helps():
+                self._asked = self.wants_delay = True
+                self._settle(chunk.at_ns)
+            else:
+                self._fall(chunk.at_ns)
         elif self._is_easy(chunk.at_ns - self._since_ns):
             self._rise(chunk.at_ns)
         return self.tier
@@ -134,6 +151,22 @@ class Governor:
         if len(missed) >= _MOST_MISSED and missed[-1] - missed[0] >= _MISSED_SPAN_NS:
             return True
         return len(self._chunks) == _WINDOW and self._load() > _FULL_LOAD
+
+    def calm(self) -> None:
+        """Say that the delay is what it was before more of it was asked for."""
+        self._asked = False
+
+    def _delay_helps(self) -> bool:
+        """Whether a frame more of delay may do instead of a lower tier, tried once.
+
+        That is so where compute is not short, and before the least that is made: `still` shows
+        four pictures a second.
+        """
+        if self._asked or self._level == self._lowest:
+            return False
+        most_drawn = 2 * sum(chunk.drawn for chunk in self._chunks) > len(self._chunks)
+        light = most_drawn and self._load() < _LIGHT_LOAD
+        return light or self._level + 1 == len(TIERS) - 1
 
     def _is_easy(self, lasted_ns: int) -> bool:
         if self._level == self._highest or lasted_ns < self._patience_ns:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from rest_bridge.arrival import JITTER_NS, SPARE_NS, Arrival, frames_to_postpone
+from rest_bridge.arrival import JITTER_NS, SPARE_NS, Arrival, LentDelay, frames_to_postpone
 from rest_bridge.clock import NS_PER_S
 from rest_bridge.errors import SourceClosed, SourceTimeout
 from rest_bridge.graph import Graph
@@ -82,6 +82,7 @@ class Worker:
         self._computed: deque[int] = deque(maxlen=_JUDGED_CHUNKS)
         self._fitted_at = 0
         self._starved = 0
+        self._lent = LentDelay()
         self.on_motion: Callable[[Sequence[RigFrame]], None] | None = None
         """Takes the rig of a chunk before its pictures are drawn; set before the stream begins."""
         self.arrival: Arrival | None = None
@@ -208,14 +209,27 @@ class Worker:
 
     def _fit_delay(self, presenter: Presenter, pipeline: Pipeline, *, silent: bool) -> None:
         """Follow a voice that has become later, or sooner: another device, another server."""
-        settled = pipeline.num_samples - self._fitted_at
+        settled_ns = (pipeline.num_samples - self._fitted_at) * NS_PER_S // VOICE_RATE_HZ
+        needed_ns, delay_ns = self._needed_ns(), presenter.delay_ns
+        frame_ns = NS_PER_S // pipeline.fps
         num_frames = self._starved or frames_to_postpone(
-            needed_ns=self._needed_ns(),
-            delay_ns=presenter.delay_ns,
-            frame_ns=NS_PER_S // pipeline.fps,
+            needed_ns=needed_ns,
+            delay_ns=delay_ns,
+            frame_ns=frame_ns,
             silent=silent,
-            settled_ns=settled * NS_PER_S // VOICE_RATE_HZ,
+            settled_ns=settled_ns,
         )
+        if self._starved:
+            self._lent.lend()
+        elif num_frames < 0:
+            self._lent.clear()
+        elif not num_frames and self._governor.at_best:
+            num_frames = -self._lent.have_back(
+                spare_ns=delay_ns - needed_ns, frame_ns=frame_ns, silent=silent,
+                settled_ns=settled_ns,
+            )  # fmt: skip
+        if num_frames < 0 and not self._lent.any:
+            self._governor.calm()
         self._starved = 0
         if num_frames:
             self._fitted_at = pipeline.num_samples
@@ -273,7 +287,8 @@ class Worker:
         """Choose the tier of the next chunk."""
         before = self._governor.tier
         tier = self._governor.done(report)
-        if self._governor.starves and presenter.delay_ns < self._needed_ns() + _MOST_GROWN_NS:
+        wanted = self._governor.starves or self._governor.wants_delay
+        if wanted and presenter.delay_ns < self._needed_ns() + _MOST_GROWN_NS:
             self._starved = 1
         assert self._ladder is not None, "it is there before anything is generated"
         stages = self._ladder.at(tier)

@@ -1,8 +1,10 @@
 """How late samples arrive, and what follows for the delay of the stream."""
 
+from typing import Any
+
 import pytest
 
-from rest_bridge.arrival import Arrival, frames_to_postpone
+from rest_bridge.arrival import Arrival, LentDelay, frames_to_postpone
 
 MS = 1_000_000
 
@@ -59,3 +61,29 @@ def test_one_change_is_enough(needed_ms):
         delay_ns += frames * 40 * MS
     assert frames == 0
     assert delay_ns >= (needed_ms - 20) * MS
+
+
+def have_back(lent: LentDelay, **changed: Any) -> bool:
+    calm = {"spare_ns": 41 * MS, "frame_ns": 40 * MS, "silent": True, "settled_ns": 31_000 * MS}
+    return lent.have_back(**(calm | changed))
+
+
+def test_lent_delay_is_had_back_in_a_pause_after_half_a_minute_without_need() -> None:
+    lent = LentDelay()
+    assert not have_back(lent)  # nothing was lent
+    lent.lend()
+    assert not have_back(lent, silent=False)
+    assert not have_back(lent, settled_ns=29_000 * MS)
+    assert not have_back(lent, spare_ns=30 * MS)
+    assert lent.any
+    assert have_back(lent)
+    assert not lent.any
+    assert not have_back(lent)
+
+
+def test_delay_that_was_had_back_too_soon_is_had_back_later_each_time() -> None:
+    lent, waits_s = LentDelay(), []
+    for _ in range(7):
+        lent.lend()
+        waits_s.append(next(s for s in range(1000) if have_back(lent, settled_ns=s * 1000 * MS)))
+    assert waits_s == [30, 60, 120, 240, 480, 480, 480]

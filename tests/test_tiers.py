@@ -30,6 +30,7 @@ class Run:
     tiers: list[str] = field(default_factory=list)
     ages_ms: list[float] = field(default_factory=list)
     drawn: list[bool] = field(default_factory=list)
+    postponed_s: list[float] = field(default_factory=list)
 
     def at(self, second: float) -> str:
         return self.tiers[int(second * S / CHUNK_NS)]
@@ -39,15 +40,28 @@ class Run:
 
 
 def run(
-    slowness: Callable[[float], float], seconds: float, governor: Governor | None = None
+    slowness: Callable[[float], float],
+    seconds: float,
+    governor: Governor | None = None,
+    *,
+    delay_ns: int = DELAY_NS,
+    arrives: Callable[[float], float] = lambda _t: 0.0,
 ) -> Run:
-    """Generate a stream on one core as it is heard, by the rules of the worker for lateness."""
+    """Generate a stream on one core as it is heard, by the rules of the worker for lateness.
+
+    Args:
+        slowness: by second, how many times as long everything takes.
+        seconds: how long.
+        governor: chooses.
+        delay_ns: from the last sample of a chunk until its first frame's turn.
+        arrives: by second, how many milliseconds later than it used to the voice comes.
+    """
     governor, guess = governor or Governor(), ComputeGuess()
     now_ns, result = 0, Run()
     for index in range(int(seconds * S / CHUNK_NS)):
         heard_ns = (index + 1) * CHUNK_NS
-        due_ns = heard_ns + DELAY_NS + 40 * MS  # the turn of the chunk's last frame
-        now_ns = max(now_ns, heard_ns)
+        due_ns = heard_ns + delay_ns + 40 * MS  # the turn of the chunk's last frame
+        now_ns = max(now_ns, heard_ns + int(arrives(heard_ns / S) * MS))
         tier = governor.tier
         cost_ns = int(FULL_NS * tier.cost * slowness(now_ns / S))
         action = late_action(now_ns + guess.ns - due_ns)
@@ -59,6 +73,9 @@ def run(
             guess.skipped()
         report = ChunkReport(now_ns, CHUNK_NS, cost_ns, due_ns - now_ns, drawn)
         after = governor.done(report)
+        if governor.wants_delay:
+            delay_ns += 40 * MS
+            result.postponed_s.append(now_ns / S)
         if after is not tier:
             guess.ns = int(guess.ns * after.cost / tier.cost)
         result.tiers.append(tier.name)
@@ -91,7 +108,7 @@ def test_no_queue_is_ever_built(slow):
     result = run(lambda t: slow if t > 3 else 1.0, 60)
     # However slow: what is made is made of what was just heard.
     assert max(result.ages_ms) < 40 * slow + 250
-    assert np.mean(result.ages_ms[-200:]) < 300
+    assert np.mean(result.ages_ms[-200:]) < 300 + 40 * len(result.postponed_s)
 
 
 @pytest.mark.parametrize("slow", np.linspace(1.5, 6.0, 19))
@@ -147,6 +164,36 @@ def test_each_tier_makes_less_than_the_one_above():
     assert TIERS[0].cost == 1.0
     assert [tier.every for tier in TIERS] == sorted(tier.every for tier in TIERS)
     assert [tier.scale for tier in TIERS] == sorted((t.scale for t in TIERS), reverse=True)
+
+
+def test_pictures_that_are_late_though_compute_is_not_short_are_delayed_and_not_made_less() -> None:
+    result = run(lambda _t: 1.0, 120, arrives=lambda t: 100.0 if t > 10 else 0.0)
+    assert set(result.tiers) == {"full"}
+    assert len(result.postponed_s) == 1
+    assert 10 < result.postponed_s[0] < 11
+    assert all(result.drawn[int(12 / 0.08) :])
+
+
+def test_a_frame_more_of_delay_is_tried_before_the_picture_stands_still() -> None:
+    def slowness(t: float) -> float:
+        return 3.6 if 10 <= t < 40 else 1.0
+
+    result = run(slowness, 80, delay_ns=0)
+    assert "still" not in result.tiers
+    assert len(result.postponed_s) == 1
+    assert result.at(79) == "full"
+
+
+def test_it_is_tried_once_until_the_delay_is_what_it_was() -> None:
+    governor = Governor()
+    result = run(lambda _t: 1.0, 30, governor, arrives=lambda t: 250.0 if t > 3 else 0.0)
+    assert len(result.postponed_s) == 1
+    governor = Governor()
+    run(lambda _t: 1.0, 10, governor, arrives=lambda t: 100.0 if t > 3 else 0.0)
+    governor.calm()
+    again = run(lambda _t: 1.0, 10, governor, arrives=lambda t: 100.0 if t > 3 else 0.0)
+    assert len(again.postponed_s) == 1
+    assert set(again.tiers) == {"full"}
 
 
 def test_a_governor_says_when_not_even_the_least_is_in_time():

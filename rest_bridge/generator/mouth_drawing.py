@@ -37,6 +37,9 @@ _PARTED: Final = 0.05
 _DIM: Final = 0.45
 _LIT: Final = 0.3
 """Light on the tongue behind nearly closed lips, and the opening at which all of it is there."""
+_WARM: Final = np.array([0.8, 1.05, 1.08], np.float32)
+"""How much the lips' shadow takes of red, green and blue: what light is left there is the lips'
+own. Teeth that are darkened evenly are grey, and grey looks blue beside warm skin."""
 _LINE_REACH: Final = 1.3
 """The lips' edges are known over s from minus this to this, see `BaseFlow.line_places`."""
 
@@ -252,7 +255,7 @@ class MouthDrawing:
             shade *= 1 - 0.35 * np.exp(-np.maximum(above_lower, 0) / (0.04 * unit))
             if self._mouth.gap > 0:  # the portrait's own teeth carry their own shadow
                 shade += (1 - shade) * expression.portrait_opening
-            hollow[..., :3] *= shade[..., None]
+            hollow[..., :3] *= 1 - (1 - shade)[..., None] * _WARM
         if self._own is not None and expression.own_share > 0:
             own = self._own.read(places).astype(np.float32) * np.float32(expression.own_share)
             hollow *= 1 - own[..., 3:] / 255

@@ -30,6 +30,12 @@ _FILTER_REACH: Final = 0.1
 _FILTER_EPS: Final = (6.0 / 255) ** 2
 _RIM: Final = 0.04
 """Width of the rim around the outline that goes with the person."""
+_PLAIN_RIM: Final = 0.1
+"""The same before a plain background, which is easily told from a haze of hair or veil."""
+_DETAIL: Final = 0.1
+"""What of a plain background is finer than this is its grain, and is painted behind the person."""
+_PIECE: Final = 0.8
+"""Side of the piece of background that it is taken from."""
 _RIM_SHARE: Final = 0.5
 _PLATE_REACH: Final = 0.9
 """How far behind the person the background is mirrored; deeper it is a smooth fill."""
@@ -183,12 +189,14 @@ def _signed_distance(person: Array) -> Array:
 def _separate(picture: ByteArray, matte: Array, eye_distance: float) -> Backdrop:
     """Split the picture into person and background, which together give it (nearly) exactly."""
     colour = picture[..., :3].astype(np.float32)
-    rim = max(1, round(_RIM * eye_distance * len(picture)))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
+    unit = eye_distance * len(picture)
     outline = matte > 0.03
-    hidden = cv2.dilate(outline.astype(np.uint8), kernel)
+    rim = max(1, round(_RIM * unit))
+    hidden = _widened(outline, rim)
     busy = _texture(colour, hidden == 0, eye_distance)
     if busy < 1:
+        rim = max(1, round((busy * _RIM + (1 - busy) * _PLAIN_RIM) * unit))
+        hidden = _widened(outline, rim)
         loose = _loose_hair(colour, outline, eye_distance)
         hidden = np.maximum(hidden, cv2.dilate(loose, np.ones((3, 3), np.uint8)))
     behind = _behind(colour, hidden == 0, busy, eye_distance)
@@ -207,6 +215,12 @@ def _separate(picture: ByteArray, matte: Array, eye_distance: float) -> Backdrop
     return Backdrop(_as_bytes(cutout), _as_bytes(plate))
 
 
+def _widened(outline: Array, by_px: int) -> Array:
+    """Return uint8 [N, N], a mask and what lies next to it."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * by_px + 1, 2 * by_px + 1))
+    return np.asarray(cv2.dilate(outline.astype(np.uint8), kernel), np.uint8)
+
+
 def _loose_hair(colour: Array, outline: Array, eye_distance: float) -> Array:
     """Find what lies loose about the person before a plain background: uint8 [N, N], 0 or 1."""
     away = cv2.distanceTransform((~outline).astype(np.uint8), cv2.DIST_L2, 5)
@@ -222,7 +236,7 @@ def _behind(colour: Array, free: Array, busy: float, eye_distance: float) -> Arr
     A busy one is mirrored at the outline; where the mirror shows no background, a smooth fill.
     """
     canvas_px = len(colour)
-    smooth = fill_outside(colour, free)
+    smooth = fill_outside(colour, free) + (1 - busy) * _grain(colour, free, eye_distance)
     if busy == 0:
         return np.where(free[..., None], colour, smooth)
     cells = min(256, canvas_px)
@@ -255,6 +269,28 @@ def _behind(colour: Array, free: Array, busy: float, eye_distance: float) -> Arr
     share = busy * np.minimum(share, seen)[..., None]
     filled = mirror * share + smooth * (1 - share)
     return np.where(free[..., None], colour, filled)
+
+
+def _grain(colour: Array, free: Array, eye_distance: float) -> Array:
+    """Return the grain or brush of a background, float32 [N, N, 3], about 0; a fill has none.
+
+    Taken from a free piece of usual contrast; mirrored tiles meet without a seam.
+    """
+    side = max(8, round(_PIECE * eye_distance * len(free)))
+    step, half = max(1, side // 4), side // 2
+    kernel = np.ones((side, side), np.uint8)
+    whole = cv2.erode(np.pad(free, 1).astype(np.uint8), kernel)[1:-1, 1:-1]
+    corners = np.argwhere(whole[::step, ::step]) * step - half
+    if not len(corners):
+        return np.zeros_like(colour)
+    fine = colour - cv2.GaussianBlur(colour, (0, 0), _DETAIL * eye_distance * len(free))
+    pieces = [fine[max(r, 0) : max(r, 0) + side, max(c, 0) : max(c, 0) + side] for r, c in corners]
+    spread = [float(np.abs(piece).mean()) for piece in pieces]
+    piece = pieces[int(np.argsort(spread)[len(spread) // 2])]
+    even = np.concatenate([piece, piece[:, ::-1]], 1)
+    even = np.concatenate([even, even[::-1]])
+    tiles = [-(-size // length) for size, length in zip(free.shape, even.shape[:2], strict=True)]
+    return np.tile(even, (*tiles, 1))[: len(free), : free.shape[1]]
 
 
 def _texture(colour: Array, free: Array, eye_distance: float) -> float:

@@ -139,3 +139,16 @@ def test_a_lock_of_hair_before_a_wall_stays_with_the_head() -> None:
     matte = backdrop.soft_edge(picture, person, 0.22)
     tip = slice(149, 151), slice(int(0.758 * 300), int(0.766 * 300))
     assert matte[tip].min() > 0.35
+
+
+def test_the_wall_behind_a_head_has_the_grain_of_the_wall() -> None:
+    rng = np.random.default_rng(5)
+    colour = np.clip(90 + rng.normal(0, 6, (SIZE, SIZE, 3)), 0, 255).astype(np.float32)
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    free = np.hypot(rows - 150, columns - 128) > 70
+    colour[~free] = 220
+    painted = backdrop._behind(colour, free, 0.0, 0.2)
+    inside = np.hypot(rows - 150, columns - 128) < 50
+    assert np.array_equal(painted[free], colour[free])
+    assert abs(float(painted[inside].mean()) - 90) < 3
+    assert 4 < float(painted[inside].std(0).mean()) < 8

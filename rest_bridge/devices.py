@@ -15,6 +15,8 @@ import numpy as np
 
 from rest_bridge.doctor import Check
 from rest_bridge.errors import SourceError, SourceTimeout
+from rest_bridge.sinks.camera_remedies import camera_remedy
+from rest_bridge.sound import pulse
 from rest_bridge.sound.devices import DeviceList, list_inputs, list_monitors, list_outputs
 from rest_bridge.sound.muted import mute_remedy
 from rest_bridge.types import VOICE_RATE_HZ, AudioSource
@@ -85,7 +87,8 @@ def list_cameras(folder: Path = _V4L2_PATH) -> Listing:
         Device("camera", f"/dev/{name}", names[name], is_default=i == 0, detail=_LOOPBACK_DRIVER)
         for i, name in enumerate(virtual)
     )
-    return Listing("camera", cameras, "" if cameras else "the v4l2loopback module is not loaded")
+    reason = f"the v4l2loopback module is not loaded ({camera_remedy('no v4l2 loopback device')})"
+    return Listing("camera", cameras, "" if cameras else reason)
 
 
 def check_inputs() -> Check:
@@ -153,6 +156,8 @@ def check_outputs() -> Check:
 
 
 def _check(name: str, found: DeviceList, remedy: str) -> Check:
+    if not found.devices and pulse.NO_SERVER in found.reason:
+        return Check(name, "warn", f"none: {pulse.NONE_RUNS}", pulse.START_ONE)
     if not found.devices:
         return Check(name, "warn", f"none: {found.reason}", remedy)
     default = next((d for d in found.devices if d.is_default), found.devices[0])

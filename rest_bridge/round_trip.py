@@ -14,6 +14,7 @@ import numpy as np
 from rest_bridge.errors import SinkUnavailable
 from rest_bridge.sinks.playout import Playout
 from rest_bridge.sinks.voice_output import VoiceOutput
+from rest_bridge.sound import cable
 from rest_bridge.sync_listeners import Ear
 from rest_bridge.types import VOICE_RATE_HZ, FloatArray, FrameFormat
 
@@ -123,6 +124,8 @@ def measure(output: str, source: str, *, seconds: float = 5.0) -> RoundTrip:
         SinkUnavailable: the output cannot be opened, or nothing of it was heard.
         SourceError: the source cannot be opened.
     """
+    if output.strip().lower() == cable.WORD:  # what hears it may be its other end
+        cable.create(SinkUnavailable)
     playout = ChirpPlayout()
     ear = Ear(source)
     sink = VoiceOutput(output, playout=playout)

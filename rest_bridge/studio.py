@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rest_bridge.errors import AvatarError, ConfigError, SinkError
 from rest_bridge.generator.steering import Steering
-from rest_bridge.graph import LIVE_MARGIN_NS, Graph
+from rest_bridge.graph import LIVE_MARGIN_NS, Graph, Outlet
 from rest_bridge.hush import Hush
 from rest_bridge.listener import Listener
 from rest_bridge.outputs import Outputs
@@ -187,7 +187,7 @@ class Studio:
             `output`, `running`, `text` (a sentence), `already` (it ran with these options).
 
         Raises:
-            SinkError: it cannot be opened; what ran before was ended.
+            SinkError: it cannot be opened; what ran before goes on, but for a recording.
             ConfigError: there is no such output, or an option is not allowed.
         """
         if self._graph.outlet is None:
@@ -196,8 +196,22 @@ class Studio:
         running = self._outputs.outlet(key) if self._outputs.has(key) else None
         if running is not None and running.settings == outlet.settings:
             return {"output": key, "running": True, "already": True, "text": ""}
-        text = self._outputs.start(outlet)
+        try:
+            text = self._outputs.start(outlet)
+        except SinkError as error:
+            if running is None or key == "recording" or not self._put_back(key, running):
+                raise
+            raise SinkError(f"{error} It goes on as it was before.") from error
         return {"output": key, "running": True, "already": False, "text": text}
+
+    def _put_back(self, key: str, before: Outlet) -> bool:
+        """Start an output as it was; say whether that worked."""
+        assert self._graph.outlet is not None, "an output was just made by it"
+        try:
+            self._outputs.start(self._graph.outlet(key, before.settings))
+        except SinkError:
+            return False
+        return True
 
     def runs(self, key: str) -> bool:
         """Say whether an output runs."""

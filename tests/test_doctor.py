@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import pytest
 
 from rest_bridge import doctor
 from rest_bridge.config import CameraSection, Config, EndpointsSection, ModelSection, PreviewSection
-from rest_bridge.devices import list_all, list_cameras
+from rest_bridge.devices import (
+    check_inputs,
+    check_monitors,
+    check_outputs,
+    list_all,
+    list_cameras,
+)
 from rest_bridge.sinks.camera_remedies import camera_remedy
+from rest_bridge.sound import pulse
+from rest_bridge.sound.devices import DeviceList
 
 MESSAGES = {
     "virtual camera output could not be started": "stop it there",
@@ -110,6 +119,24 @@ def test_listing_devices_always_works_and_says_why_a_list_is_empty() -> None:
     listings = list_all()
     assert [listing.kind for listing in listings] == ["input", "monitor", "output", "camera"]
     assert all(listing.devices or listing.reason for listing in listings)
+
+
+def test_without_a_sound_server_each_check_of_sound_says_how_to_start_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing = DeviceList((), f"{pulse.NO_SERVER}; none is connected")
+    for name in ("list_inputs", "list_monitors", "list_outputs"):
+        monkeypatch.setattr(f"rest_bridge.devices.{name}", lambda: nothing)
+    for check in (check_inputs(), check_monitors(), check_outputs()):
+        assert (check.status, check.remedy) == ("warn", pulse.START_ONE)
+        assert "pulseaudio --start" in check.remedy
+    assert all("--start" in listing.reason for listing in list_all()[:3])
+
+
+def test_a_missing_camera_driver_is_named_with_what_to_type(tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("elsewhere cameras are found when opened")
+    assert "sudo modprobe v4l2loopback" in list_cameras(tmp_path).reason
 
 
 def test_only_virtual_video_devices_are_cameras_to_write_to(tmp_path: Path) -> None:

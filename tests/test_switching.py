@@ -321,6 +321,17 @@ def test_output_that_cannot_be_opened_is_refused_and_the_others_go_on(live):
     assert states == {"screen": "running", "camera": "failed"}
 
 
+def test_an_output_that_runs_goes_on_where_its_new_options_cannot_be_used(live):
+    live.ask("output.start", output="camera", options={"width": 640})
+    with pytest.raises(Refused, match=r"The camera is in use.* It goes on as it was before\."):
+        live.ask("output.start", output="camera", options={"broken": True})
+    found = next(o for o in live.ask("status")["outputs"] if o["output"] == "camera")
+    assert (found["state"], found["settings"]) == ("running", {"width": 640})
+    first, second = live.recordings[0], live.recordings[-1]
+    assert first.closed == 1
+    live.wait(lambda f: len(second.frames) > 3)
+
+
 def test_a_second_recording_is_refused_until_the_first_is_stopped(live):
     live.ask("recording.start", path="/tmp/one.mp4")
     assert live.ask("recording.start", path="/tmp/one.mp4")["already"]

@@ -17,7 +17,9 @@ _TIMEOUT_S: Final = 3.0
 MISSING_TOOLS: Final = (
     "the PulseAudio tools are missing; install them: sudo apt install pulseaudio-utils"
 )
-NO_SERVER: Final = "no PulseAudio or PipeWire server is running"
+NONE_RUNS: Final = "no PulseAudio or PipeWire server is running"
+START_ONE: Final = "start one: systemctl --user start pipewire-pulse, or pulseaudio --start"
+NO_SERVER: Final = f"{NONE_RUNS} ({START_ONE})"
 _SPECIFICATION: Final = re.compile(r"(\d+)ch (\d+)Hz")
 
 

@@ -45,6 +45,8 @@ STAGES: Final[dict[str, str]] = {
 }
 ON_REQUEST: Final = ("convert", "jpeg")
 _READ_SAMPLES: Final = VOICE_RATE_HZ // 25
+_MOST_ON_ITS_WAY_MS: Final = 100
+"""For a frame from publisher to subscriber; the first ones are lost while these connect."""
 _BILINEAR_OPERATIONS: Final = 36.0
 """Of a pixel with four channels: 4 x 3 mixtures of 2 operations, and its place, 12."""
 
@@ -263,8 +265,9 @@ class Outlets:
         self._take()
 
     def publish(self, frame: Frame) -> None:
-        """Publish a frame, and let the subscriber take it."""
+        """Publish a frame, and wait until the subscriber has it: sockets have a thread."""
         self._publisher.send(frame)
+        self._reader.poll(_MOST_ON_ITS_WAY_MS)
         self._take()
 
     def convert(self, frame: Frame) -> None:

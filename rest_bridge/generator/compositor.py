@@ -33,6 +33,8 @@ FLOW_CELLS: Final = 128
 _BANDS: Final = 8
 """Strips of a picture that are read as far as the person reaches in them."""
 _AROUND: Final = np.ones((3, 3), np.uint8)
+_LINE_PIXELS: Final = 16
+"""Of a line of the cache."""
 
 
 class Compositor:
@@ -181,7 +183,7 @@ class Compositor:
             slice(int(one.start * scale), int(one.stop * scale)) for one in (rows, columns)
         )
         words = self._portrait.pixels.view(np.uint32)[down, across]
-        np.bitwise_or.reduce(words, axis=None)
+        np.bitwise_or.reduce(words[:, ::_LINE_PIXELS], axis=None)
 
 
 def _borders(

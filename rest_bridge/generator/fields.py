@@ -86,6 +86,26 @@ def _first_pairs(twice: Array) -> Array:
     return np.ascontiguousarray(twice.view(np.complex64)[..., :1]).view(np.float32)
 
 
+def planes(field: Array) -> Array:
+    """Return float32 [C, H, W] of a field [H, W, C]: twice as fast as pieces of memory each."""
+    found = np.empty((field.shape[2], *field.shape[:2]), field.dtype)
+    cv2.split(field, list(found))
+    return found
+
+
+def mapped_four(field: Array, matrix: Array) -> Array:
+    """Return float32 [H, W, 4], linear in a field [H, W, 2]; OpenCV does pairs ten times faster.
+
+    Args:
+        field: float32 [H, W, 2].
+        matrix: float64 [4, 3]: of x, of y, and constant.
+    """
+    found = np.empty((*field.shape[:2], 4), np.float32)
+    pairs = [cv2.transform(field, matrix[:2]), cv2.transform(field, matrix[2:])]
+    cv2.mixChannels(pairs, [found], [0, 0, 1, 1, 2, 2, 3, 3])
+    return found
+
+
 def read_line(line: Array, places: Array) -> Array:
     """Read a line of values, linear between them; beyond its ends the last ones go on.
 

@@ -22,7 +22,15 @@ from rest_bridge.generator.edges import (
     window_of,
     within,
 )
-from rest_bridge.generator.fields import cells_of, grid_points, read_cells, read_field, read_line
+from rest_bridge.generator.fields import (
+    cells_of,
+    grid_points,
+    mapped_four,
+    planes,
+    read_cells,
+    read_field,
+    read_line,
+)
 from rest_bridge.generator.motion import Motion
 from rest_bridge.generator.textures import Texture, mixed, put, read_pixels, scaled
 from rest_bridge.types import Array, ByteArray
@@ -124,10 +132,10 @@ class MouthDrawing:
         if rectangle is None:
             return None
         # Everything that is linear in the place before the pose is read in one go.
-        known = read_cells(cv2.transform(seen, self._to_lips), self._pose_map[rectangle])
-        column, row, along, across = cv2.split(known)
+        known = read_cells(mapped_four(seen, self._to_lips), self._pose_map[rectangle])
+        column, row, along, across = planes(known)
         lines = (expression.upper_line, expression.lower_line, motion.level)
-        upper_edge, lower_edge, level, _ = cv2.split(
+        upper_edge, lower_edge, level, _ = planes(
             read_line(cv2.merge([line[None] for line in (*lines, motion.level)]), along)
         )
         below_upper, above_lower = across - upper_edge, lower_edge - across
@@ -141,7 +149,7 @@ class MouthDrawing:
         sheets = [np.ascontiguousarray(one[..., :2]) for one in both]
         is_lower = cv2.compare(lower, 0.0, cv2.CMP_GT)  # type: ignore[call-overload]
         row += is_lower * np.float32(rows / 255)
-        x, y, window, _ = cv2.split(_read_at(field, column, row))
+        x, y, window, _ = planes(_read_at(field, column, row))
         view = MouthView(
             rectangle, below_upper, above_lower, level, window, seam, (sheets[0], sheets[1])
         )

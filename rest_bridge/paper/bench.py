@@ -7,6 +7,7 @@ Random weights: speed does not depend on them. Frames are counted as REST counts
     batched      both branches in one pass, text, sink, times and places kept
     graph        the same as one CUDA graph a chunk (on a GPU)
     8 steps, 4 steps without guidance    what distillation would leave
+    4 steps, N faces    as many streams in one batch, 1 to 64 on a GPU
     compiled     the graph of blocks that torch.compile has fused; last, since compiling takes long
 
 `--preset toy` runs the same code in seconds on a CPU. Each part stops when its share of `--seconds`
@@ -45,8 +46,10 @@ PRESETS: Final = {
     "paper-0.9.1": (DitSizes(), RELEASE_091),
     "toy": (TOY_DIT, TOY_VAE),
 }
-_PARTS: Final = 12
+_PARTS: Final = 16
 """Shares of the time: one for each way, two for those with decoding."""
+_FACES: Final = {"cuda": (4, 16, 64), "cpu": (2, 4)}
+"""That move together, beside the one of the other ways."""
 _STOPPED: Final = "stopped before its end; what is missing was not measured"
 
 
@@ -120,6 +123,9 @@ def _lines(bench: Bench, result: Result, share_s: float, *, seams: bool) -> Iter
     yield bench.decode_line(share_s=share_s)
     for pipelined in (False, True):
         yield bench.end_to_end(alone, graph=on_gpu, pipelined=pipelined, share_s=2 * share_s)
+    for count in _FACES[bench.device.type]:
+        name = f"{kind}, 4 steps, {count} faces"
+        yield bench.faces_line(name, fewer, count, graph=on_gpu, share_s=share_s)
     if seams and bench.left_s > 0:
         try:
             result.seams = bench.seams()

@@ -67,9 +67,10 @@ class Bench:
         """Seconds until the time is over."""
         return self._end_s - time.monotonic()
 
-    def stream(self, recipe: Recipe, *, plain: bool = False) -> ChunkStream:
-        """Begin a stream."""
-        return ChunkStream(self.dit, recipe, self.reference, self.text, plain=plain)
+    def stream(self, recipe: Recipe, *, plain: bool = False, faces: int = 1) -> ChunkStream:
+        """Begin a stream, or some that move together."""
+        reference = self.reference.repeat(faces, 1, 1)
+        return ChunkStream(self.dit, recipe, reference, self.text, plain=plain)
 
     def wait(self) -> None:
         """Wait for the device."""
@@ -128,10 +129,36 @@ class Bench:
         operations = passes * self.dit.sizes.pass_operations()
         return replace(self._made(name, times, times, operations), note=note)
 
-    def captured(self, run: Run) -> tuple[Run, str]:
+    def faces_line(
+        self, name: str, recipe: Recipe, count: int, *, graph: bool, share_s: float
+    ) -> Line:
+        """Measure the backbone of some faces in one batch; fps are those of all together."""
+        if self.left_s <= 0:
+            return Line(name, note="no time left")
+        return self._safely(name, lambda: self._faces_line(name, recipe, count, graph, share_s))
+
+    def _faces_line(
+        self, name: str, recipe: Recipe, count: int, graph: bool, share_s: float
+    ) -> Line:
+        self._forget_peak()
+        run: Run = self.stream(recipe, faces=count).generate
+        noise, audio = (x.repeat(count, *[1] * (x.ndim - 1)) for x in (self.noise, self.audio))
+        note = ""
+        if graph:
+            run, note = self.captured(run, noise, audio)
+        times = self.times(lambda: run(noise, audio), share_s=share_s)
+        operations = recipe.steps * recipe.branches * self.dit.sizes.pass_operations()
+        line = self._made(name, times, times, operations, faces=count)
+        each = f"{line.backbone_fps / count:.1f} fps each"
+        return replace(line, note="; ".join(part for part in (each, note) if part))
+
+    def captured(
+        self, run: Run, noise: Tensor | None = None, audio: Tensor | None = None
+    ) -> tuple[Run, str]:
         """Return a function as a CUDA graph, or itself and why that did not work."""
         try:
-            return captured(run, self.noise, self.audio), ""
+            noise = self.noise if noise is None else noise
+            return captured(run, noise, self.audio if audio is None else audio), ""
         except Exception as error:  # noqa: BLE001 - drivers fail in ways of their own
             why = first_line(error)
         self._recover()  # out here: an error in hand holds on to what its frames held
@@ -261,10 +288,10 @@ class Bench:
 
     def _made(
         self, name: str, backbone: list[float], times: list[float], operations: float,
-        *, whole: bool = False,
+        *, whole: bool = False, faces: int = 1,
     ) -> Line:  # fmt: skip
         p50, p95 = _percentiles(times)
-        mean = sum(backbone) / len(backbone)
+        mean = sum(backbone) / len(backbone) / faces
         return Line(
             name, len(times), FRAMES / mean, FRAMES * len(times) / sum(times) if whole else 0.0,
             p50, p95, operations / mean / 1e12, *self._memory_gb(), FRAMES / mean / REST_FPS,

@@ -7,7 +7,7 @@ What never changes is computed once: the text's keys and values in every block, 
 modulation of each step's time, the places. The keys and values of the last step become the context
 of the next chunk, which costs nothing (REST.md, section 2, choice A); before the first chunk the
 reference stands for them. `plain` computes all of that anew in every pass, for comparison.
-Shape letters: B branches (2 where guided), N tokens of a chunk, K steps.
+Shape letters: F faces, B branches of them (2 F where guided), N tokens of a chunk, K steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def slots(sizes: DitSizes, device: torch.device) -> dict[str, Places]:
 
 
 class ChunkStream:
-    """One stream; holds its caches, so one object is one face."""
+    """One stream, or some that move together; holds their caches."""
 
     def __init__(
         self, dit: LtxDit, recipe: Recipe, reference: Tensor, text: Tensor, *, plain: bool = False
@@ -65,19 +65,19 @@ class ChunkStream:
         Args:
             dit: the transformer, on its device, in its dtype.
             recipe: steps and guidance.
-            reference: [1, P, channels], tokens of the portrait's latent.
+            reference: [F, P, channels], tokens of the latent of each face's portrait.
             text: [1, M, text_width], embeddings of the one prompt.
             plain: compute text, times and both branches anew and apart in every pass.
         """
         self._dit, self._recipe, self._plain = dit, recipe, plain
         self._text, self._reference = text, reference
-        self._branches = recipe.branches
+        self._branches, self._faces = recipe.branches, len(reference)
         self._places = slots(dit.sizes, reference.device)
         times = [1000.0 * t for t in schedule(recipe.steps)]
         self._times = [
             torch.full((1, 1), t, device=reference.device, dtype=torch.float32) for t in times
         ]
-        batch = 1 if plain else self._branches
+        batch = self._faces * (1 if plain else self._branches)
         with torch.no_grad():
             self._known_text = self._per_branch(dit.know_text(text), batch)
             self._known_time = [dit.know_time(t) for t in self._times]
@@ -94,11 +94,11 @@ class ChunkStream:
         """Generate a chunk and remember it.
 
         Args:
-            noise: [1, N, channels].
-            audio: [1, T, 2, audio_width].
+            noise: [F, N, channels].
+            audio: [F, T, 2, audio_width].
 
         Returns:
-            [1, N, channels], the latents' tokens.
+            [F, N, channels], the latents' tokens.
         """
         tokens, own = noise, []
         for number, (t, after) in enumerate(pairwise(schedule(self._recipe.steps))):
@@ -118,10 +118,10 @@ class ChunkStream:
             count = self._branches
             heard = torch.cat([audio, torch.zeros_like(audio)]) if count > 1 else audio
             both, mine = self._dit(
-                tokens.expand(count, -1, -1), self._known_time[number], self._places["chunk"],
+                tokens.repeat(count, 1, 1), self._known_time[number], self._places["chunk"],
                 self._known_text, before=self._before[0], audio=heard,
             )  # fmt: skip
-            parts, own = list(both.split(1)), [mine]
+            parts, own = list(both.split(self._faces)), [mine]
         if len(parts) == 1:
             return parts[0], own
         return parts[1] + self._recipe.guidance * (parts[0] - parts[1]), own
@@ -138,15 +138,15 @@ class ChunkStream:
 
     def _keep(self, tokens: Tensor, name: str, batch: int) -> list[Known]:
         """Return rotated keys and values of clean tokens at their slot."""
-        silence = tokens.new_zeros(1, tokens.shape[1] // self._dit.sizes.tokens, 2,
+        silence = tokens.new_zeros(len(tokens), tokens.shape[1] // self._dit.sizes.tokens, 2,
                                    max(1, self._dit.sizes.audio_width))  # fmt: skip
         audio = silence if self._dit.sizes.audio_width else None
-        one = [Known(k[:1], v[:1]) for k, v in self._known_text]
+        one = [Known(k[: len(tokens)], v[: len(tokens)]) for k, v in self._known_text]
         _, own = self._dit(tokens, self._known_time[-1], self._places[name], one, audio=audio)
         return self._per_branch(own, batch)
 
     def _per_branch(self, known: Sequence[Known], batch: int) -> list[Known]:
-        return [Known(*(x.expand(batch, -1, -1, -1).contiguous() for x in one)) for one in known]
+        return [Known(*(x.repeat(batch // len(x), 1, 1, 1) for x in one)) for one in known]
 
     def _remember(self, own: list[list[Known]]) -> None:
         """Put a chunk's keys where the context's are, in place: a captured graph reads them there.

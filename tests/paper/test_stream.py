@@ -60,6 +60,22 @@ def test_what_is_kept_gives_what_is_computed_anew(dit: LtxDit, guidance: float) 
         assert torch.allclose(one, other, atol=2e-4 * float(other.abs().max()))
 
 
+@pytest.mark.parametrize("guidance", [1.0, 6.0])
+def test_faces_that_move_together_move_as_each_would_alone(dit: LtxDit, guidance: float) -> None:
+    torch.manual_seed(3)
+    references = torch.randn(3, SIZES.tokens, SIZES.channels)
+    text, recipe = torch.randn(1, 5, SIZES.text_width), Recipe(2, guidance)
+    together = ChunkStream(dit, recipe, references, text)
+    alone = [ChunkStream(dit, recipe, one[None], text) for one in references]
+    for chunk in range(2):  # the second one hears the context of the first
+        inputs = [_inputs(10 * chunk + face) for face in range(3)]
+        found = together.generate(*(torch.cat(parts) for parts in zip(*inputs, strict=True)))
+        for face, one in enumerate(alone):
+            expected = one.generate(*inputs[face])
+            assert torch.allclose(found[face : face + 1], expected, atol=2e-4)
+    assert not torch.allclose(found[0], found[1], atol=0.1)
+
+
 def test_a_chunk_depends_on_the_one_before_and_on_its_voice(dit: LtxDit) -> None:
     recipe = Recipe(2, 1.0)
     noise, audio = _inputs(0)
@@ -113,7 +129,7 @@ def test_more_neighbours_make_the_seam_smaller() -> None:
 def test_the_bench_prints_its_table_beside_rest_and_one_line_of_json(monkeypatch, capsys) -> None:
     monkeypatch.setattr(measuring, "_MOST_CHUNKS", 2)
     monkeypatch.setattr(
-        "sys.argv", ["bench", "--preset", "toy", "--device", "cpu", "--seconds", "20"]
+        "sys.argv", ["bench", "--preset", "toy", "--device", "cpu", "--seconds", "90"]
     )
     bench.main()
     *shown, last = capsys.readouterr().out.strip().splitlines()
@@ -124,6 +140,10 @@ def test_the_bench_prints_its_table_beside_rest_and_one_line_of_json(monkeypatch
     assert any("27.4" in line for line in shown)
     backbone = {line["name"]: line["backbone_fps"] for line in result["lines"]}
     assert backbone["batched, 4 steps"] > 0
+    notes = {line["name"]: line["note"] for line in result["lines"]}
+    for count in (2, 4):
+        name = f"batched, 4 steps, {count} faces"
+        assert notes[name] == f"{backbone[name] / count:.1f} fps each"
     assert result["decode_tflop"] > 0
     assert len(result["seams"]) == 8
 

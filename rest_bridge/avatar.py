@@ -356,13 +356,14 @@ _PICTURES: Final = ("picture", "teeth", "tongue", "own", "shut", "cutout", "plat
 def _pictures(arrays: dict[str, Array]) -> dict[str, Array]:
     """Decode the pictures, two at a time: the stream needs the rest of the computer."""
     names = [name for name in arrays if name.rpartition(".")[2] in _PICTURES]
+    pictures: dict[str, Array] = {}
     with ThreadPoolExecutor(2) as pool:
         decoded = pool.map(lambda name: cv2.imdecode(arrays[name], cv2.IMREAD_UNCHANGED), names)
-        found = dict(zip(names, decoded, strict=True))
-    for name, picture in found.items():
-        if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
-            raise ValueError(f"the picture {name!r} cannot be decoded")
-    return {name: cv2.cvtColor(one, cv2.COLOR_BGRA2RGBA) for name, one in found.items()}
+        for name, picture in zip(names, decoded, strict=True):
+            if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+                raise ValueError(f"the picture {name!r} cannot be decoded")
+            pictures[name] = cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
+    return pictures
 
 
 def _restore(kind: type[Any], prefix: str, arrays: dict[str, Array]) -> Any:

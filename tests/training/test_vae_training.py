@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from rest_bridge.errors import ConfigError  # noqa: E402
 from rest_bridge.rig import RIG_INDEX, RIG_NAMES  # noqa: E402
 from rest_bridge.training import vae as training  # noqa: E402
+from rest_bridge.training import vae_data  # noqa: E402
 from rest_bridge.training.checkpoint import CheckpointError  # noqa: E402
 from rest_bridge.training.export_vae import load_vae  # noqa: E402
 from rest_bridge.training.latent_space import ARKIT_SCALE, build_maps  # noqa: E402
@@ -118,6 +119,26 @@ def test_the_refined_head_learns_the_true_depth(data) -> None:
         torch.stack(list(losses.values())).sum().backward()
         optimiser.step()
     assert np.mean(errors[-5:]) < 0.6 * np.mean(errors[:3])
+
+
+def test_a_misjudged_yaw_tilts_the_depth_and_puts_the_neck_aside(data, monkeypatch) -> None:
+    shards = Shards(shard_paths(data, "train"))
+    true = shards.batch(np.arange(4), np.tile([0, 1], (4, 1)))
+    nothing_else = dict.fromkeys(vae_data.MISJUDGED, 0.0) | {"yaw": 0.05}
+    monkeypatch.setattr(vae_data, "MISJUDGED", nothing_else)
+    batch = dict(true)
+    eyes = np.tile(np.float32([0.5, 0.42]), (4, 1))
+    vae_data.misjudge(batch, eyes, np.random.default_rng(2))
+    tilt = (batch["maps"] - true["maps"])[:, 0]
+    row, unit = round(0.42 * 64), 0.2
+    yaw = -(tilt[:, row, 37] - tilt[:, row, 26]) / (11 / 64 / unit)
+    assert float(yaw.abs().max()) > 0.02
+    torch.testing.assert_close(
+        batch["pivot"][:, 0] - true["pivot"][:, 0], -1.5 * yaw * unit, rtol=0.15, atol=1e-4
+    )
+    assert float(tilt[:, row, 31:33].abs().max()) < 0.01  # the eyes stay where they are seen
+    assert torch.equal(batch["maps"][:, 1:], true["maps"][:, 1:])
+    assert torch.equal(batch["pivot"][:, 1], true["pivot"][:, 1])
 
 
 def test_cells_beside_the_person_do_not_count(data) -> None:

@@ -1,16 +1,22 @@
 """Who may move the lips: a voice, and not music, typing or noise; somebody near, not far away.
 
 Place in the flow: voice at 16 kHz -> here; rig of each frame -> here -> decoder. `features.voicing`
-says whether there is a voice, `features.nearness` whether it is the nearest talker's, and
-`generator.lip_rest` holds lips that neither lets move. All are judged with the sound that the model
-looks ahead anyway: nothing is delayed. Shape letters: S samples, F frames; a block is 10 ms.
+says whether there is a voice and no mere crowd, `features.nearness` whether it is as loud as the
+nearest talker's, and `generator.lip_rest` holds lips that these do not let move. All are judged
+with the sound that the model looks ahead anyway: nothing is delayed.
+Shape letters: S samples, F frames; a block is 10 ms.
 """
 
 import numpy as np
 
 from rest_bridge.features.nearness import BLOCKS_PER_FRAME, Nearness, block_level_db
 from rest_bridge.features.voice_hold import VoiceHold
-from rest_bridge.features.voicing import STEP_SAMPLES, VoiceFinder
+from rest_bridge.features.voicing import (
+    NEAR_WEIGHTS,
+    STEP_SAMPLES,
+    VoiceFinder,
+    shipped_weights,
+)
 from rest_bridge.generator.lip_rest import LipRest
 from rest_bridge.rig import RIG_INDEX
 from rest_bridge.types import FloatArray, State
@@ -26,10 +32,10 @@ class LipGuard:
 
         Args:
             nearest_db: voices so much softer than the nearest talker's move no lips; 0: all do.
-            voices_only: whether sounds without any voice in them move no lips.
+            voices_only: whether sounds without any voice in them, and crowds, move no lips.
         """
         self._nearness, self._lips, self._hold = Nearness(nearest_db), LipRest(), VoiceHold()
-        self._finder = VoiceFinder() if voices_only else None
+        self._finders = _finders() if voices_only else {}
         self._levels: list[float] = []  # of blocks, from the next frame on
         self._logits: list[float] = []  # of 20 ms each, likewise
         self._half: list[FloatArray] = []  # what was heard of the next 20 ms
@@ -38,20 +44,23 @@ class LipGuard:
             "hold": self._hold.initial_state(),
             "lips": self._lips.initial_state(),
         }
-        if self._finder is not None:
-            self._states["voice"] = self._finder.initial_state()
+        for name, finder in self._finders.items():
+            self._states[name] = finder.initial_state()
 
     def hear(self, block: FloatArray) -> None:
         """Hear the next 10 ms, float32 [160] at 16 kHz."""
         self._levels.append(block_level_db(block))
-        if self._finder is None:
+        if not self._finders:
             return
         self._half.append(block)
         if len(self._half) * len(block) == STEP_SAMPLES:
             heard = np.concatenate(self._half)
             self._half = []
-            logit, self._states["voice"] = self._finder.step(heard, self._states["voice"])
-            self._logits.append(logit)
+            found: list[float] = []
+            for name, finder in self._finders.items():
+                logit, self._states[name] = finder.step(heard, self._states[name])
+                found.append(logit)
+            self._logits.append(min(found))
 
     def hold(self, rig: FloatArray) -> tuple[FloatArray, int]:
         """Hold the lips of the next frames where nobody moves them.
@@ -87,7 +96,7 @@ class LipGuard:
             levels, opening, self._states["near"]
         )
         del self._levels[:BLOCKS_PER_FRAME]
-        if self._finder is not None:
+        if self._finders:
             voice, self._states["hold"] = self._hold.step(
                 np.array(self._logits, np.float32),
                 float(levels[:BLOCKS_PER_FRAME].max()),
@@ -101,3 +110,8 @@ class LipGuard:
     def forget_talker(self) -> None:
         """Take whoever speaks next for the nearest talker."""
         self._states["near"] = self._nearness.initial_state()
+
+
+def _finders() -> dict[str, VoiceFinder]:
+    """Return who says whether lips may move: a voice must be one, and near."""
+    return {"voice": VoiceFinder(), "near voice": VoiceFinder(shipped_weights(NEAR_WEIGHTS))}

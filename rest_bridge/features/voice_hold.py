@@ -1,4 +1,4 @@
-"""From what the voice finder says of each 20 ms to how far lips may move in a frame.
+"""From what the voice finders say of each 20 ms to how far lips may move in a frame.
 
 Place in the flow: `features.voicing` -> here -> `lip_guard`. A voice frees the lips at once and for
 some time after it; what begins after quiet has the benefit of the doubt. Only sound that goes on
@@ -11,12 +11,12 @@ import numpy as np
 
 from rest_bridge.types import Array, FloatArray, State
 
-FREE_LOGIT: Final = 2.0
+FREE_LOGIT: Final = 1.0
 """Mean over 40 ms above which there is a voice, while the lips are held."""
 KEEP_LOGIT: Final = 0.0
 """The same while they are free."""
 _MEAN_OF: Final = 2
-HOLD: Final = 12
+HOLD: Final = 8
 """Loud frames without a voice after which the lips are held: more than is unclear inside words."""
 BENEFIT: Final = 6
 """Frames for which a new sound moves lips whatever it is."""

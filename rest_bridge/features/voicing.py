@@ -1,13 +1,13 @@
-"""Does somebody near speak, whatever else is heard? A small network, 20 ms after 20 ms.
+"""Is there a voice in what is heard, and is it somebody near? Two small networks, every 20 ms.
 
-Place in the flow: voice at 16 kHz -> here -> `lip_guard`. It tells speech from music, typing and
-noise, also speech that is mixed with them; singing is a voice to it. Several voices at once without
-one in front of them are a crowd, and nobody's; one voice alone is somebody's, however soft. It
-knows nothing of lips. Trained by `training.voice_finder`.
-Shape letters: S samples, B mel bins, H width; a step is 20 ms.
+Place in the flow: voice at 16 kHz -> here -> `lip_guard`. One tells speech from music, typing and
+noise, also speech that is mixed with them; singing is a voice to it. The other tells a talker from
+a crowd: several voices at once without one in front of them are nobody's; one voice alone is
+somebody's, however soft. Neither knows anything of lips. Both are alike but in width, and trained
+by `training.voice_finder`. Shape letters: S samples, B mel bins, H width; a step is 20 ms.
 
 The network: log-mel of 32 ms [B] -> two layers over the last five steps -> GRU [H] -> one number.
-In numpy: 106 thousand weights cost no more than a call of a graph.
+In numpy: 32 and 106 thousand weights cost less than a call of a graph.
 """
 
 from functools import cache
@@ -20,6 +20,9 @@ from rest_bridge.features.mel import NUM_BINS, mel_filters
 from rest_bridge.types import Array, FloatArray, State
 
 WEIGHTS: Final = Path(__file__).with_name("voicing.npz")
+"""Of the network that tells a voice from other sounds."""
+NEAR_WEIGHTS: Final = Path(__file__).with_name("near_voice.npz")
+"""Of the one that tells somebody near from a crowd."""
 STEP_SAMPLES: Final = 320
 WINDOW_SAMPLES: Final = 512
 CONTEXT: Final = 3
@@ -32,7 +35,7 @@ class VoiceFinder:
     """Judges 20 ms at a time; pure, its memory is the state it is given."""
 
     def __init__(self, weights: dict[str, FloatArray] | None = None) -> None:
-        """Load the shipped weights, or take these."""
+        """Take these weights, or those of the network that tells a voice from other sounds."""
         self._weights = shipped_weights() if weights is None else weights
         self._filters = mel_filters()
         self._window = np.hanning(WINDOW_SAMPLES).astype(np.float32)
@@ -57,7 +60,7 @@ class VoiceFinder:
             state: from `initial_state` or the previous call.
 
         Returns:
-            logit: above 0 a near voice, below 0 none; -30..30.
+            logit: above 0 a voice, below 0 none; -30..30.
             state: to pass with the next step.
         """
         weights = self._weights
@@ -90,9 +93,9 @@ class VoiceFinder:
 
 
 @cache
-def shipped_weights() -> dict[str, FloatArray]:
-    """Return the weights that come with rest_bridge, float32."""
-    with np.load(WEIGHTS, allow_pickle=False) as archive:
+def shipped_weights(path: Path = WEIGHTS) -> dict[str, FloatArray]:
+    """Return weights that come with rest_bridge, float32."""
+    with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name].astype(np.float32) for name in archive.files}
 
 

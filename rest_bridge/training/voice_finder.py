@@ -1,6 +1,7 @@
-"""Trains the small network that tells whether somebody near speaks.
+"""Trains the small networks that tell a voice from other sounds, and somebody near from a crowd.
 
-    python -m rest_bridge.training.voice_finder --assets DIR --out rest_bridge/features/voicing.npz
+    python -m rest_bridge.training.voice_finder --assets DIR --out near_voice.npz
+    python -m rest_bridge.training.voice_finder --assets DIR --out voicing.npz --crowds 0 --width 48
 
 Place in the flow: `foreground_scenes.Stage` -> `voice_scenes` -> here -> `features.voicing`. Music,
 typing and noise are no voice, several voices without one in front are a crowd. Never heard: the
@@ -163,6 +164,7 @@ def main() -> int:
     parser.add_argument("--texts", type=Path, default=Path("configs/train/texts.toml"))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--crowds", type=int, default=640)
+    parser.add_argument("--width", type=int, default=_WIDTH)
     parser.add_argument("--music", type=Path, help="folder of further music without voices")
     parser.add_argument("--start", type=Path, help="weights of an earlier run")
     parser.add_argument("--seed", type=int, default=0)
@@ -172,7 +174,9 @@ def main() -> int:
     clips = clips_of(scenes, given.seed, given.crowds)
     voices = sum(len(found) for found in clips.voices.values())
     print(f"{voices} voices, {len(clips.others)} other sounds, {given.crowds} crowds", flush=True)
-    network = train(clips, minutes=given.minutes, seed=given.seed, start=given.start)
+    network = train(
+        clips, minutes=given.minutes, seed=given.seed, start=given.start, width=given.width
+    )
     np.savez(given.out, **network.weights())
     return 0
 

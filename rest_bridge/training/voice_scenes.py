@@ -29,9 +29,10 @@ _SIZES: Final = {2: 0.17, 3: 0.17, 4: 0.17, 5: 0.16, 6: 0.15, 7: 0.12, 8: 0.06}
 _IN_CROWDS: Final = 0.45
 _LEAST_ABOVE_DB: Final = {2: 9.0, 3: 5.0}
 """Two or three voices nearly as loud as the talker cannot be told from him; more by 3 dB."""
-_PAIR: Final = 0.35
+_PAIR: Final = 0.6
 """How much it counts that of two voices none is near: one of them may be meant."""
-_VOICED: Final = 1.6
+_VOICED: Final = 2.2
+_VOICED_IN_CROWDS: Final = 1.5
 """How much more it counts to miss a voice than to find one too many."""
 _HANG: Final = 4
 """Steps for which a voice is called one after it has become soft: between two phones."""
@@ -146,7 +147,9 @@ def scene(clips: Clips, rng: np.random.Generator) -> tuple[FloatArray, FloatArra
     """
     power = np.zeros((STEPS, NUM_BINS), np.float32)
     truth, weight = np.zeros(STEPS, np.float32), np.ones(STEPS, np.float32)
+    missed = _VOICED
     if rng.random() < _IN_CROWDS and clips.crowds:
+        missed = _VOICED_IN_CROWDS
         people = clips.crowds[int(rng.integers(len(clips.crowds)))]
         level_db = float(rng.uniform(-28, 8))
         if rng.random() < 0.68:
@@ -168,7 +171,7 @@ def scene(clips: Clips, rng: np.random.Generator) -> tuple[FloatArray, FloatArra
     noise = rng.exponential(1.0, power.shape).astype(np.float32) * _NOISE
     power += noise * _colour(rng) * np.float32(10 ** (float(rng.uniform(-65, -25)) / 10))
     power *= np.float32(10 ** (float(rng.uniform(-48, -12)) / 10))
-    weight *= np.where(truth > 0.5, np.float32(_VOICED), np.float32(1.0))
+    weight *= np.where(truth > 0.5, np.float32(missed), np.float32(1.0))
     for start in np.flatnonzero(np.diff(truth, prepend=0) > 0):  # nobody can know so soon
         weight[start : start + 2] = 0.0
     for end in np.flatnonzero(np.diff(truth, prepend=0) < 0):  # held anyway

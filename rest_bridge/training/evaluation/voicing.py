@@ -1,4 +1,4 @@
-"""What the voice finder takes for a voice, what it holds of voices, and how soon it finds one.
+"""What the voice finder takes for somebody near, what it holds of voices, how soon it finds one.
 
     python -m rest_bridge.training.evaluation.voicing --assets DIR [--songs FOLDER]
 
@@ -23,7 +23,8 @@ from rest_bridge.features.mel import HOP_SAMPLES
 from rest_bridge.features.nearness import BLOCKS_PER_FRAME
 from rest_bridge.features.voicing import STEP_SAMPLES
 from rest_bridge.lip_guard import LipGuard
-from rest_bridge.training.background_sounds import SOUNDS, speech_rms
+from rest_bridge.training.augment_audio import reverberate
+from rest_bridge.training.background_sounds import SOUNDS, babble, speech_rms
 from rest_bridge.training.splits import is_held_out
 from rest_bridge.training.voice_scenes import voiced
 from rest_bridge.types import LATENT_STRIDE, MODEL_RATE_HZ
@@ -143,9 +144,22 @@ def measure(assets: Path, songs: Path | None, seeds: int = 4) -> dict[str, objec
         for path in sorted(songs.iterdir()):
             sounds[path.stem] = [_at_level(load(path)[: 20 * MODEL_RATE_HZ])]
     talkers = held_out_talkers(assets)
-    some = talkers["English, 26 talkers"][::2]
-    beds = {"music": sounds["music"][0], "keyboard": sounds["keyboard"][0],
-            "gated": sounds["gated"][0]}  # fmt: skip
+    english = talkers["English, 26 talkers"]
+    some, others = english[::2], english[1::2]
+    for number in (2, 3, 5, 7):
+        sounds[f"crowd of {number}"] = [
+            _at_level(
+                babble(size, others, np.random.default_rng(100 * k), least=number, most=number)
+            )
+            for k in range(2 * seeds)
+        ]
+    beds = {name: sounds[name][0] for name in ("music", "keyboard", "gated", "crowd of 5")}
+    talkers["English, 13 talkers in a room of 0.6 s"] = [
+        _at_level(
+            reverberate(voice, np.random.default_rng(k), rt60_s=0.6, direct_to_reverberant_db=3.0)
+        )
+        for k, voice in enumerate(some)
+    ]
     return {
         "voices alone": {name: alone(voices) for name, voices in talkers.items()},
         "taken for a voice, % of the time": {

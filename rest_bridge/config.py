@@ -123,8 +123,8 @@ class AudioSection(Section):
     )
     voices_only: bool = Field(
         default=True,
-        description="Music, typing and noise move no lips, only sound with a voice in it does "
-        "(singing, too). Live voices only.",
+        description="Music, typing, noise and a crowd without anybody in front move no lips, only "
+        "sound with a near voice in it does (singing, too). Live voices only.",
     )
     foreground: Literal["live", "always", "never"] = Field(
         default="never",

@@ -70,7 +70,7 @@ class Pipeline:
             chunk_latents: latent frames of 80 ms generated together.
             metrics: where the time each stage takes is recorded.
             nearest_db: voices so much softer than the nearest talker's move no lips; 0: all do.
-            voices_only: whether sounds without any voice in them move no lips.
+            voices_only: whether crowds, and sounds without any voice in them, move no lips.
             articulation: how much the lips are shaped by what is said, 0 to 1.
 
         Raises:

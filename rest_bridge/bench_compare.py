@@ -78,7 +78,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
 
     Args:
         before: from `read_report`.
-        after: from `bench.as_dict`.
+        after: from `bench_card.as_dict`.
 
     Raises:
         ConfigError: they were made with other sizes, rates or chunks.

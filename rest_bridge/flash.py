@@ -132,7 +132,7 @@ class ClickLatents:
 
 
 class FlashDecoder:
-    """A `PictureStage`: white where there is a click, else black.
+    """A `picture_stages.PictureStage`: white where there is a click, else black.
 
     Args:
         size_px: width and height.

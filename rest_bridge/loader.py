@@ -122,7 +122,8 @@ class Loader:
             change: what is done with the parts before they are used.
         """
         from rest_bridge.inference.session import import_onnxruntime
-        from rest_bridge.stages import NoPictures, load_stages
+        from rest_bridge.picture_stages import NoPictures
+        from rest_bridge.stages import load_stages
         from rest_bridge.wishes import steering_of
 
         wish = steering_of(self._config.steering)

@@ -4,7 +4,7 @@
     face B: source -> pipeline ─┼─ motion, in one run ──┼─ pictures in turns ─► outputs of B
     face C: source -> pipeline ─┘                       └─ ...
 
-They share the model package, the networks (`generator.many_motion`) and the cores (`turns`), and
+They share the model package, the networks (`generator.motion_desk`) and the cores (`turns`), and
 nothing else: a face whose picture, voice or outputs fail ends alone. Used by `rest-bridge serve`
 and by `examples/faces_on_ray.py`.
 """
@@ -31,7 +31,8 @@ from rest_bridge.stages import Stages
 from rest_bridge.turns import TakingTurns, Turns
 
 if TYPE_CHECKING:
-    from rest_bridge.generator.many_motion import ManyMotion, MotionDesk
+    from rest_bridge.generator.many_motion import ManyMotion
+    from rest_bridge.generator.motion_desk import MotionDesk
 
 PORT_STEP: Final = 20
 """From the ports of one face to those of the next."""
@@ -95,7 +96,7 @@ class SharedParts:
             name: of its stream.
             metrics: of its stream.
         """
-        from rest_bridge.generator.many_motion import SharedMotion
+        from rest_bridge.generator.motion_desk import SharedMotion
 
         motion, desk = self._load(loader.package)
         shared = SharedMotion(desk, motion, motion.alone.num_steps)
@@ -115,13 +116,8 @@ class SharedParts:
 
     def _load(self, package: ModelPackage) -> "tuple[ManyMotion, MotionDesk]":
         from rest_bridge.generator.generator import MotionGenerator
-        from rest_bridge.generator.many_motion import (
-            GATHER_S,
-            GRAPH,
-            MOST_TOGETHER,
-            ManyMotion,
-            MotionDesk,
-        )
+        from rest_bridge.generator.many_motion import GRAPH, MOST_TOGETHER, ManyMotion
+        from rest_bridge.generator.motion_desk import GATHER_S, MotionDesk
 
         section, steps = self._config.model, self._config.generator.steps
         with self._lock:

@@ -29,7 +29,8 @@ from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.lateness import LateAction, late_action
 from rest_bridge.lip_guard import LipGuard
 from rest_bridge.metrics import Metrics
-from rest_bridge.stages import ArticulatingStage, BetweenStage, Stages
+from rest_bridge.picture_stages import BetweenStage
+from rest_bridge.stages import ArticulatingStage, Stages
 from rest_bridge.trace import span
 from rest_bridge.types import (
     FRAME_RATE_HZ,

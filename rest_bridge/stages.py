@@ -5,7 +5,7 @@ place. Shape letters: S samples, T latent frames, F frames, D width of a token, 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, Self, runtime_checkable
@@ -17,9 +17,10 @@ from rest_bridge.generator.life import LifePlanner
 from rest_bridge.generator.steering import Steering, SteeringRamp
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.providers import choose
+from rest_bridge.picture_stages import Drawing, PictureStage
 from rest_bridge.rig import POSE_NAMES
 from rest_bridge.tiers import TIERS, Tier
-from rest_bridge.types import LATENT_STRIDE, ByteArray, FloatArray, State
+from rest_bridge.types import LATENT_STRIDE, FloatArray, State
 
 
 class SpeechStage(Protocol):
@@ -97,33 +98,6 @@ class LatentStage(Protocol):
         ...
 
 
-class PictureStage(Protocol):
-    """Latents in, pictures out."""
-
-    def decode(
-        self, latents: FloatArray, wanted: Sequence[bool] | None = None
-    ) -> Iterable[ByteArray | None]:
-        """Return 2T pictures, uint8 [H, W, 4]; None for those that are not wanted."""
-        ...
-
-
-@runtime_checkable
-class BetweenStage(Protocol):
-    """A picture stage that also draws between the model's frames, for other frame rates."""
-
-    def decode_between(
-        self,
-        latents: FloatArray,
-        second: Sequence[bool],
-        below: Sequence[int],
-        above: Sequence[int],
-        share: Sequence[float],
-        wanted: Sequence[bool] | None = None,
-    ) -> Iterable[ByteArray | None]:
-        """Return a picture for each place; see `generator.decoder.FaceDecoder`."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Stages:
     """The parts of the generator, loaded once and shared by all streams of one avatar.
@@ -152,7 +126,7 @@ class Stages:
     avatar_id: str = ""
     tier: Tier = TIERS[0]
     smaller: Callable[[float], PictureStage] | None = None
-    drawing: "Drawing" = field(default_factory=lambda: Drawing())
+    drawing: Drawing = field(default_factory=Drawing)
 
     def in_tier(self, tier: Tier) -> "Stages":
         """Return the parts that make less; may load a decoder, which takes a tenth of a second."""
@@ -165,122 +139,6 @@ class Stages:
         """Return the parts of a tier that need no loading: fewer steps and pictures, same size."""
         motion = self.motion.with_steps(tier.steps) if tier.steps else self.motion
         return replace(self, motion=motion, tier=tier)
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """How decoders are made.
-
-    Attributes:
-        threads: CPU threads of the trained part.
-        provider: what computes it.
-    """
-
-    threads: int = 1
-    provider: str = "cpu"
-
-    def decoder(
-        self,
-        package: ModelPackage,
-        avatar: Avatar,
-        size_px: int,
-        *,
-        like: PictureStage | None = None,
-    ) -> PictureStage:
-        """Load the decoder of an avatar at a size; `like` another of its decoders, if there is."""
-        from rest_bridge.generator.decoder import FaceDecoder
-
-        return FaceDecoder(
-            package,
-            avatar,
-            size_px,
-            flow_decoder=like.flow_decoder if isinstance(like, FaceDecoder) else None,
-            threads=self.threads,
-            provider=self.provider,
-        )
-
-    def smaller(
-        self, package: ModelPackage, avatar: Avatar, size_px: int, like: PictureStage
-    ) -> Callable[[float], PictureStage]:
-        """Return what makes decoders of smaller pictures that come out enlarged."""
-
-        def make(scale: float) -> PictureStage:
-            from rest_bridge.generator.decoder import MIN_SIZE_PX
-
-            small_px = max(MIN_SIZE_PX, round(size_px * scale))
-            return EnlargedPictures(self.decoder(package, avatar, small_px, like=like), size_px)
-
-        return make
-
-
-class NoPictures:
-    """Stands where the decoder stands and draws nothing: one transparent pixel a frame."""
-
-    def decode(
-        self, latents: FloatArray, wanted: Sequence[bool] | None = None
-    ) -> Iterable[ByteArray | None]:
-        """Return a pixel for each frame of float32 [T, 16, 4, 4]."""
-        del wanted
-        return [np.zeros((1, 1, 4), np.uint8)] * (LATENT_STRIDE * len(latents))
-
-
-class WrappedPictures:
-    """A decoder whose pictures are changed, or waited for, on their way: `_each` says how."""
-
-    def __init__(self, decoder: PictureStage) -> None:
-        """Wrap a decoder.
-
-        Args:
-            decoder: draws.
-        """
-        self._decoder = decoder
-
-    def decode(
-        self, latents: FloatArray, wanted: Sequence[bool] | None = None
-    ) -> Iterable[ByteArray | None]:
-        """Draw like `PictureStage.decode`."""
-        return self._each(self._decoder.decode(latents, wanted))
-
-    def decode_between(
-        self,
-        latents: FloatArray,
-        second: Sequence[bool],
-        below: Sequence[int],
-        above: Sequence[int],
-        share: Sequence[float],
-        wanted: Sequence[bool] | None = None,
-    ) -> Iterable[ByteArray | None]:
-        """Draw like `BetweenStage.decode_between`."""
-        decoder = self._decoder
-        assert isinstance(decoder, BetweenStage), "asked of such decoders only"
-        return self._each(decoder.decode_between(latents, second, below, above, share, wanted))
-
-    def _each(self, pictures: Iterable[ByteArray | None]) -> Iterable[ByteArray | None]:
-        raise NotImplementedError
-
-
-class EnlargedPictures(WrappedPictures):
-    """A decoder of small pictures, enlarged to the size of the stream."""
-
-    def __init__(self, decoder: PictureStage, size_px: int) -> None:
-        """Wrap a decoder.
-
-        Args:
-            decoder: draws.
-            size_px: width and height of what comes out.
-        """
-        super().__init__(decoder)
-        self._size = (size_px, size_px)
-
-    def _each(self, pictures: Iterable[ByteArray | None]) -> Iterable[ByteArray | None]:
-        import cv2
-
-        for picture in pictures:
-            if picture is None:
-                yield None
-            else:
-                enlarged = cv2.resize(picture, self._size, interpolation=cv2.INTER_LINEAR)
-                yield np.asarray(enlarged, np.uint8)
 
 
 def load_stages(

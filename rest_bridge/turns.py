@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rest_bridge.stages import PictureStage, WrappedPictures
+from rest_bridge.picture_stages import PictureStage, WrappedPictures
 from rest_bridge.types import ByteArray
 
 _CREDIT_S: Final = 0.25

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from rest_bridge import bench
+from rest_bridge import bench, bench_card
 from rest_bridge.config import Config
 from rest_bridge.latency import STAGES
 from rest_bridge.pipeline import Pipeline
@@ -74,7 +74,7 @@ def test_the_stages_of_a_frame_add_up_to_its_latency(report):
 
 
 def test_picture_shows_the_figures_and_every_stage(report):
-    svg = ET.fromstring(bench.picture(report))
+    svg = ET.fromstring(bench_card.picture(report))
     text = " ".join("".join(node.itertext()) for node in svg.iter())
     assert f"median {report.live.latency.p50_ms:.0f} ms" in text
     for name in STAGES:
@@ -82,7 +82,7 @@ def test_picture_shows_the_figures_and_every_stage(report):
 
 
 def test_json_line_is_plain_and_complete(report):
-    data = json.loads(json.dumps(bench.as_dict(report)))
+    data = json.loads(json.dumps(bench_card.as_dict(report)))
     assert data["live"]["latency"]["p95_ms"] >= data["live"]["latency"]["p50_ms"]
     assert data["offline"]["stages"]["decode"]["count"] > 0
     assert data["model"] == "stand-in-0"
@@ -91,7 +91,7 @@ def test_json_line_is_plain_and_complete(report):
 
 def test_card_shows_what_matters(report):
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(bench.card(report))
+    console.print(bench_card.card(report))
     text = console.export_text()
     for word in ("latency", "real-time factor", "peak memory", "first generated frame", "decode"):
         assert word in text

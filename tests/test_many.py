@@ -1,6 +1,7 @@
 """Several faces in one process: ports of their own, shared networks, failures that stay alone."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from rest_bridge.errors import AvatarError, ConfigError, SourceError
 from rest_bridge.graph import Graph, Outlet
 from rest_bridge.many import PORT_STEP, Ensemble, SharedParts, check_faces, face_configs
 from rest_bridge.pipeline import Pipeline
-from tests.support.standins import StandInSink, StandInSource, standin_stages
+from rest_bridge.turns import TakingTurns, Turns
+from tests.support.standins import StandInDecoder, StandInSink, StandInSource, standin_stages
 
 ENDLESS = np.zeros(48_000 * 60, np.float32)
 
@@ -82,6 +84,37 @@ def test_a_face_that_fails_ends_alone_and_says_why(broken: dict) -> None:
         assert ends[name].error == ""
         assert len(sinks[name].frames) == 30
     assert [name for name, text in told if "other faces go on" in text] == ["bad"]
+
+
+class FailsLater(StandInDecoder):
+    """Draws some pictures, then none."""
+
+    def decode(self, latents, wanted=None):
+        if self.num_pictures >= 10:
+            raise ValueError("a bad picture")
+        return super().decode(latents, wanted)
+
+
+def test_a_face_that_fails_while_all_draw_leaves_its_place_to_the_others() -> None:
+    sinks = {"good": StandInSink(), "bad": StandInSink(), "fine": StandInSink()}
+    turns = Turns(1)  # one place for the three: a place that is kept would stop them all
+
+    def graph_of(name: str, _config: Config) -> Graph:
+        decoder = FailsLater() if name == "bad" else StandInDecoder()
+        stages = replace(standin_stages(lookahead_ms=40), decoder=TakingTurns(decoder, turns, name))
+        graph = _graph(sinks[name])
+        return replace(graph, pipeline=lambda: Pipeline(stages, metrics=graph.metrics))
+
+    ensemble = Ensemble(face_configs(Config(), list(sinks)), seconds=1.6, graph_of=graph_of)
+    ends = {end.name: end for end in ensemble.run()}
+    assert ends["bad"].outcome is None
+    assert "a bad picture" in ends["bad"].error
+    assert turns._free == 1
+    for name in ("good", "fine"):
+        assert ends[name].error == ""
+        assert len(sinks[name].frames) == 40
+        fresh = [frame.index for frame in sinks[name].frames if not frame.repeated]
+        assert fresh[-1] >= 30  # still drawn long after the tenth picture, when the bad one ended
 
 
 def test_stopping_ends_every_face() -> None:

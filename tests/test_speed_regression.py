@@ -19,8 +19,8 @@ import pytest
 from rest_bridge.generator.generator import MotionGenerator
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.machine import calibration_work
+from rest_bridge.picture_stages import Drawing
 from rest_bridge.rig import RIG_INDEX
-from rest_bridge.stages import Drawing
 
 BASELINE = Path(__file__).with_name("speed_baseline.json")
 ALLOWED = 1.35

@@ -73,6 +73,25 @@ def test_a_large_face_does_not_take_what_small_ones_need() -> None:
     assert seen[: seen.index("small") + 50].count("small") > 30
 
 
+def test_small_faces_that_always_ask_do_not_starve_a_large_one() -> None:
+    turns, seen = Turns(1), []
+    faces = {"large": (0.004, 5), "small": (0.0005, 100), "little": (0.0005, 100)}
+    begin = threading.Barrier(len(faces))
+
+    def run(name: str, spin_s: float, latents: int) -> None:
+        begin.wait()
+        _drain(TakingTurns(Draws(spin_s), turns, name), latents, seen, name)
+
+    threads = [threading.Thread(target=run, args=(name, *one)) for name, one in faces.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    last = max(place for place, name in enumerate(seen) if name == "large")
+    assert seen.count("large") == 10
+    assert last < 0.8 * len(seen)  # its 40 ms were done when each of the others had had as much
+
+
 def test_never_more_than_the_places_work_at_once() -> None:
     turns, now, most = Turns(2), [0], [0]
     lock = threading.Lock()

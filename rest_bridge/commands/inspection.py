@@ -191,6 +191,7 @@ def bench(
     options = {"avatar.picture": avatar, "output.size": size}
     chosen = configure(config, settings, options).config
     from rest_bridge import bench as measuring
+    from rest_bridge import bench_card
     from rest_bridge.gallery import built_in_voice
 
     if beside is not None:
@@ -211,14 +212,14 @@ def bench(
             chosen, built_in_voice(), seconds=seconds, source=audio, progress=report
         )
     if picture is not None:
-        picture.expanduser().write_text(measuring.picture(result), encoding="utf-8")
+        picture.expanduser().write_text(bench_card.picture(result), encoding="utf-8")
         err.print(f"Wrote {picture}")
     if json:
-        print_json(measuring.as_dict(result))
+        print_json(bench_card.as_dict(result))
     else:
-        Console(highlight=False).print(measuring.card(result))
+        Console(highlight=False).print(bench_card.card(result))
     if earlier is not None:
-        lines = compare_reports(earlier, measuring.as_dict(result))
+        lines = compare_reports(earlier, bench_card.as_dict(result))
         (err if json else Console(highlight=False)).print(comparison(lines))
 
 

@@ -12,11 +12,10 @@ from rest_bridge.generator.generator import NEXT_LATENT, MotionGenerator
 from rest_bridge.generator.many_motion import (
     MOST_TOGETHER,
     ManyMotion,
-    MotionDesk,
     MotionRequest,
-    SharedMotion,
     least_together,
 )
+from rest_bridge.generator.motion_desk import MotionDesk, SharedMotion
 from rest_bridge.inference.package import ModelPackage
 
 

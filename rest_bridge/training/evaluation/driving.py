@@ -23,9 +23,10 @@ from rest_bridge.generator.latent import LatentSpace
 from rest_bridge.generator.life import LifePlanner
 from rest_bridge.generator.steering import Steering
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.picture_stages import NoPictures
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.rig import RIG_NAMES
-from rest_bridge.stages import NoPictures, Stages
+from rest_bridge.stages import Stages
 from rest_bridge.types import (
     LATENT_STRIDE,
     VOICE_RATE_HZ,

@@ -24,6 +24,10 @@ BORDER: Final = 0.09
 _SPOT: Final = 0.3
 """Radius, in eye distances, of the spots that mark eyes, mouth and chin."""
 _PLACE_GAIN: Final = 0.25
+_MIRROR: Final = [0, 1, 2, 4, 3, 5, 6, 7, 8]
+"""Which of the maps of `reference_input` a mirror shows in place of each: the eyes change sides."""
+_ACROSS: Final = 7
+"""The map of places to the right of the eyes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +92,20 @@ def refine(avatar: Avatar, package: ModelPackage) -> Refinement:
     """
     section = package.section("decoder")
     head = avatar.head
-    inputs = {
-        "reference": _reference(avatar, int(section["reference_size"])),
-        "maps": _maps(avatar)[None],
-    }
-    found = package.shared_session(GRAPH).run(inputs)
+    picture, maps = _reference(avatar, int(section["reference_size"])), _maps(avatar)[None]
+    session = package.shared_session(GRAPH)
+    found = session.run({"reference": picture, "maps": maps})
+    mirror = session.run(
+        {"reference": np.ascontiguousarray(picture[..., ::-1]), "maps": _mirrored(maps)}
+    )
     features = {name: found[name] for name in section["features"]}
+    # Seen in the mirror as well: what differs is no more than the network's error.
+    refined = (found["refined"][0] + mirror["refined"][0, ..., ::-1]) / 2
+    shift = (found["pivot"][0] + mirror["pivot"][0] * np.array([-1, 1, 1], np.float32)) / 2
     size = head.depth.shape
-    change = np.stack([cv2.resize(one, size[::-1]) for one in found["refined"][0]])
+    change = np.stack([cv2.resize(one, size[::-1]) for one in refined])
     depth, weight = refined_maps(head.depth, head.weight, change, avatar.eye_distance)
-    pivot = head.pivot + found["pivot"][0] * avatar.eye_distance
+    pivot = head.pivot + shift * avatar.eye_distance
     # A pivot further back is a greater depth of everything: depths are absolute.
     return Refinement(HeadField(depth, weight, pivot.astype(np.float32)), features)
 
@@ -111,6 +119,13 @@ def _maps(avatar: Avatar) -> FloatArray:
         cv2.resize(head.depth - head.pivot[2], size), cv2.resize(head.weight, size), person,
         avatar.landmarks, avatar.eye_distance,
     )  # fmt: skip
+
+
+def _mirrored(maps: FloatArray) -> FloatArray:
+    """Return the maps of the portrait seen in a mirror; maps [1, 9, G, G] of `reference_input`."""
+    turned = maps[:, _MIRROR, :, ::-1].copy()
+    turned[:, _ACROSS] *= -1
+    return turned
 
 
 def _reference(avatar: Avatar, size: int) -> FloatArray:

@@ -1,5 +1,6 @@
 """The refined head: what the reference encoder may change, and what it must leave alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from rest_bridge.generator.head_refinement import reference_input, refine, refined_maps
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.portrait.detect import MIRROR
 
 EYE_DISTANCE = 0.2
 
@@ -88,8 +90,32 @@ def test_the_pivot_moves_in_eye_distances_and_depth_is_added(avatar) -> None:
     assert package.runs.seen["maps"].shape == (1, 9, 64, 64)
     unit = avatar.eye_distance
     np.testing.assert_allclose(found.head.depth, avatar.head.depth + 0.25 * unit, atol=1e-5)
-    np.testing.assert_allclose(
-        found.head.pivot, avatar.head.pivot + unit * outputs["pivot"][0], atol=1e-6
-    )
+    # It says the same of the portrait and of its mirror image: what is aside cancels.
+    shift = outputs["pivot"][0] * [0, 1, 1]
+    np.testing.assert_allclose(found.head.pivot, avatar.head.pivot + unit * shift, atol=1e-6)
     np.testing.assert_allclose(found.head.weight, avatar.head.weight, atol=1e-6)
     assert set(found.features) == {"f64"}
+
+
+def test_a_portrait_in_the_mirror_has_the_head_in_the_mirror(avatar, package_path) -> None:
+    def turned(picture: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(picture[:, ::-1])
+
+    def aside(pivot: np.ndarray) -> np.ndarray:
+        return np.array([1 - pivot[0], *pivot[1:]], np.float32)
+
+    head, layers = avatar.head, avatar.backdrop
+    mirrored = replace(
+        avatar,
+        picture=turned(avatar.picture),
+        landmarks=avatar.landmarks[MIRROR] * np.float32([-1, 1]) + np.float32([1, 0]),
+        backdrop=replace(layers, cutout=turned(layers.cutout), plate=turned(layers.plate)),
+        head=replace(
+            head, depth=turned(head.depth), weight=turned(head.weight), pivot=aside(head.pivot)
+        ),
+    )
+    package = ModelPackage.load(package_path)
+    one, other = (refine(who, package).head for who in (avatar, mirrored))
+    np.testing.assert_allclose(turned(other.depth), one.depth, atol=1e-4)
+    np.testing.assert_allclose(turned(other.weight), one.weight, atol=1e-3)
+    np.testing.assert_allclose(aside(other.pivot), one.pivot, atol=1e-4)

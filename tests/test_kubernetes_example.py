@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import click
 import pytest
-import typer
+from typer.testing import CliRunner
 
 from rest_bridge.cli import app
 from rest_bridge.config import Config
@@ -32,15 +31,9 @@ def _container(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _understood(words: list[str]) -> None:
-    """Raise where the program has no such command or option."""
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command)
-    while isinstance(command, click.Group):
-        name, words = words[0], words[1:]
-        found = command.get_command(context, name)
-        assert found is not None, name
-        command = found
-    command.make_parser(click.Context(command)).parse_args(list(words))
+    """Raise where the program has no such command or option: `--help` acts after all are read."""
+    result = CliRunner().invoke(app, [*words, "--help"])
+    assert result.exit_code == 0, result.output
 
 
 def test_the_configuration_is_one_and_its_ports_are_the_services(parts) -> None:
@@ -54,6 +47,11 @@ def test_the_configuration_is_one_and_its_ports_are_the_services(parts) -> None:
     assert {one["port"] for one in parts["Service"]["spec"]["ports"]} == wanted
     names = {one["name"] for one in _container(parts)["ports"]}
     assert {one["targetPort"] for one in parts["Service"]["spec"]["ports"]} == names
+
+
+def test_an_unknown_option_would_be_noticed() -> None:
+    with pytest.raises(AssertionError):
+        _understood(["run", "--no-such-option"])
 
 
 def test_keys_lie_where_the_configuration_looks_for_them(parts) -> None:

@@ -18,11 +18,12 @@ _MAX_SLEW: Final = 500e-6
 JUMP_NS: Final = NS_PER_S // 2
 """A source whose times move by more than this has slept: the media clock moves with it at once."""
 _STEP_NS: Final = 12_000_000
-_STEP_AFTER_NS: Final = 2 * NS_PER_S
+_STEP_AFTER_NS: Final = 5 * NS_PER_S
 _FRESH_NS: Final = 10 * NS_PER_S
 """Times that are off by more, to one side, for so long are no jitter: what was believed right at
 first, or right after a sleep, was wrong. By drift alone 30 ms would take a minute, in which every
-picture comes late."""
+picture comes late. A source that knows its rate puts its samples right four seconds after a sleep
+(`audio.live`); this is for the one that does not."""
 
 
 class Clock(Protocol):

@@ -347,8 +347,8 @@ class Run:
             problems.append(f"memory grew from {early} to {late} MB")
         settled = least(self.samples[third : 2 * third], "kinds")
         grown = more(settled, least(self.samples[-third:], "kinds"))
-        # Between faults: a recording or a subscriber more is no leak. A third that is shorter than a
-        # round of faults may lie inside one.
+        # Between faults: a recording or a subscriber more is no leak. A third shorter than a
+        # round of faults may lie inside one of them.
         if sum(grown.values()) > 2 and self.seconds / 3 >= _ROUND_S:
             problems.append(f"file descriptors grew: {grown}")
         if hangs or after.num_threads > before.num_threads:

@@ -7,8 +7,6 @@ Shape letters: N canvas pixels, P head-grid cells, K rig shapes, H/W cells of a 
 samples along a curve.
 """
 
-import os
-import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -20,6 +18,7 @@ import numpy as np
 
 from rest_bridge.errors import AvatarError
 from rest_bridge.types import Array, ByteArray, FloatArray
+from rest_bridge.whole_file import replacing
 
 AVATAR_FORMAT: Final = "rest_bridge-avatar"
 AVATAR_VERSION: Final = 3
@@ -224,11 +223,9 @@ class Avatar:
         }
         _flatten(self, "", arrays)
         try:
-            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
+            with replacing(path) as file:
                 # Not compressed: somebody waits when a face changes, and pictures are PNG anyway.
                 np.savez(file, **cast(Any, arrays))
-            Path(temporary).replace(path)
         except OSError as error:
             raise AvatarError(
                 f"The avatar file cannot be written ({error.strerror}); choose another folder or "

@@ -15,6 +15,7 @@ import numpy as np
 from rest_bridge.errors import AvatarError
 from rest_bridge.library import PARTS, Library, Portrait
 from rest_bridge.presets import Presets
+from rest_bridge.whole_file import write_whole
 
 ENDING: Final = ".restface"
 _PICTURES: Final = frozenset(f"{part}.png" for part in ("portrait", *PARTS))
@@ -117,7 +118,7 @@ def _take_points(file: Path, portrait: Portrait) -> None:
     points = np.asarray(_json(file), np.float64) if _is_points(_json(file)) else None
     if points is None or not np.isfinite(points).all() or np.abs(points).max() > 1e5:
         raise AvatarError("This portrait is damaged: its points cannot be read.")
-    (portrait.folder / "landmarks.json").write_text(json.dumps(points.tolist()), encoding="utf-8")
+    write_whole(portrait.folder / "landmarks.json", json.dumps(points.tolist()))
 
 
 def _is_points(content: Any) -> bool:

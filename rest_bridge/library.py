@@ -30,6 +30,7 @@ from rest_bridge.errors import AvatarError
 from rest_bridge.gallery import built_in_faces, kept_folder, read_landmarks
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.types import ByteArray, FloatArray
+from rest_bridge.whole_file import replacing, write_whole
 
 PARTS: Final = ("mouth_open", "eyes_closed", "background")
 """Pictures that a portrait may have beside itself."""
@@ -350,9 +351,7 @@ class Library:
 
     @staticmethod
     def _write(portrait: Portrait) -> None:
-        temporary = portrait.folder / "about.part"
-        temporary.write_text(json.dumps(asdict(portrait.about), indent=1), encoding="utf-8")
-        temporary.replace(portrait.folder / "about.json")
+        write_whole(portrait.folder / "about.json", json.dumps(asdict(portrait.about), indent=1))
 
 
 def slug(title: str) -> str:
@@ -369,7 +368,8 @@ def thumbnail_of(rgba: ByteArray) -> Image.Image:
 
 
 def _write_thumbnail(path: Path, rgba: ByteArray) -> None:
-    thumbnail_of(rgba).save(path, quality=82, method=2)
+    with replacing(path) as file:
+        thumbnail_of(rgba).save(file, "WEBP", quality=82, method=2)
 
 
 def _named_again(read: Callable[[], ByteArray], path: Path, title: str) -> ByteArray:
@@ -383,13 +383,13 @@ def _named_again(read: Callable[[], ByteArray], path: Path, title: str) -> ByteA
 def _write_picture(path: Path, rgba: ByteArray) -> None:
     data = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))[1]
     try:
-        path.write_bytes(data.tobytes())
+        write_whole(path, data.tobytes())
     except OSError as error:
         raise AvatarError(f"The picture cannot be kept ({error.strerror}): {path}") from error
 
 
 def _write_points(path: Path, points: FloatArray) -> None:
-    path.write_text(json.dumps([[round(float(v), 2) for v in p] for p in points]), encoding="utf-8")
+    write_whole(path, json.dumps([[round(float(v), 2) for v in p] for p in points]))
 
 
 def _checked_crop(crop: Any) -> tuple[float, float, float]:

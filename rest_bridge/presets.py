@@ -14,6 +14,7 @@ import platformdirs
 
 from rest_bridge.errors import AvatarError, ConfigError
 from rest_bridge.generator.steering import Steering
+from rest_bridge.whole_file import write_whole
 
 MOST_PRESETS: Final = 40
 _MOST_NAME: Final = 40
@@ -98,9 +99,7 @@ class Presets:
     def _write(self, content: Mapping[str, Any]) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._path.with_suffix(".part")
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
-            temporary.replace(self._path)
+            write_whole(self._path, json.dumps(content, indent=1, ensure_ascii=False))
         except OSError as error:
             raise AvatarError(
                 f"The presets cannot be kept ({error.strerror}): {self._path}"

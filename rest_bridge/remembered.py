@@ -13,6 +13,7 @@ from typing import Any, Final
 from rest_bridge.config import Config
 from rest_bridge.config_sources import changed, default_path
 from rest_bridge.errors import ConfigError
+from rest_bridge.whole_file import write_whole
 
 _OUTPUTS: Final = {
     "camera": "camera.enabled",
@@ -57,7 +58,7 @@ class Remembered:
             content = {key: value for key, value in merged.items() if value is not None}
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+                write_whole(self._path, json.dumps(content, indent=1))
             except OSError:
                 return
 

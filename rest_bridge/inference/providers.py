@@ -17,6 +17,7 @@ from platformdirs import user_cache_dir
 from rest_bridge.errors import PackageError
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.session import NAMES, PROVIDERS, Session, import_onnxruntime
+from rest_bridge.whole_file import write_whole
 
 AUTO: Final = "auto"
 _RUNS: Final = 12
@@ -190,6 +191,6 @@ def _read(path: Path) -> dict[str, dict[str, float | str]]:
 def _write(path: Path, content: Mapping[str, Mapping[str, float | str]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_whole(path, json.dumps(content, indent=1))
     except OSError as error:  # it is measured again the next time
         _log.info("the measured providers cannot be kept: %s", error)

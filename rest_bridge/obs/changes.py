@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import platformdirs
 
 from rest_bridge.errors import SinkError
+from rest_bridge.whole_file import write_whole
 
 _VERSION: Final = 1
 
@@ -97,9 +98,7 @@ class ChangeFile:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         data = {"version": _VERSION, "changes": [asdict(change) for change in self.changes]}
-        partial = self.path.with_suffix(".new")
-        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
-        partial.replace(self.path)
+        write_whole(self.path, json.dumps(data, indent=1))
 
 
 def default_path() -> Path:

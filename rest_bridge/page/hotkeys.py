@@ -18,6 +18,7 @@ from typing import Any, Final
 import platformdirs
 
 from rest_bridge.errors import ConfigError
+from rest_bridge.whole_file import write_whole
 
 MOST_HOTKEYS: Final = 40
 ALLOWED: Final = frozenset(
@@ -71,7 +72,7 @@ class Hotkeys:
         checked = check(hotkeys)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps(checked, ensure_ascii=False, indent=1), "utf-8")
+            write_whole(self._path, json.dumps(checked, ensure_ascii=False, indent=1))
         except OSError as error:
             raise ConfigError(f"The hotkeys cannot be kept ({error.strerror}): {self._path}") from (
                 error

@@ -16,6 +16,7 @@ import numpy as np
 
 from rest_bridge.inference.package import FORMAT, FORMAT_VERSION
 from rest_bridge.types import Array
+from rest_bridge.whole_file import write_whole
 
 PACKAGE_NAME = "rest-nano"
 PACKAGE_VERSION = "0.2.0"
@@ -41,7 +42,7 @@ def write_package_part(
         manifest = _current_manifest(package_dir)
         for name, content in files.items():
             data = content if isinstance(content, bytes) else content.read_bytes()
-            _replace(package_dir / name, data)
+            write_whole(package_dir / name, data)
             manifest["files"][name] = {
                 "bytes": len(data),
                 "sha256": hashlib.sha256(data).hexdigest(),
@@ -49,7 +50,7 @@ def write_package_part(
         for name, section in sections.items():
             manifest[name] = dict(section)
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-        _replace(package_dir / "manifest.json", text.encode("utf-8"))
+        write_whole(package_dir / "manifest.json", text.encode("utf-8"))
     lock_path.unlink(missing_ok=True)
 
 
@@ -58,13 +59,6 @@ def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(arrays))  # pyright: ignore[reportArgumentType]
     return buffer.getvalue()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put a new file in a file's place: programs that run have the old one mapped into memory."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(data)
-    new.replace(path)
 
 
 def _current_manifest(package_dir: Path) -> dict[str, Any]:

@@ -126,9 +126,10 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:  # `rest-bridge devices | head`: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if threading.active_count() > 1:
+    if threading.active_count() > 1 or code == ExitCode.INTERRUPTED:
         # A thread inside a library (loading a graph, waiting for a device) cannot be stopped, and
         # Python's own end would take it down in the middle of C++ code, which aborts the process.
+        # After a Ctrl-C inside `exec` (a dataclass being made) `python -m` would kill itself.
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

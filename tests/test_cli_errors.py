@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rest_bridge import cli
 from tests.conftest import WavWriter
 
 LUNA = Path(__file__).parent.parent / "rest_bridge/faces/luna"
@@ -281,6 +282,20 @@ def interrupt(process: "subprocess.Popen[str]") -> str:
     assert took_s < most_s()
     assert "Traceback" not in err
     return err
+
+
+def test_ctrl_c_while_a_dataclass_is_made_ends_with_the_same_code(tmp_path: Path) -> None:
+    tmp_path.joinpath("interrupted.py").write_text(
+        "from rest_bridge import cli\n"
+        "cli.run = lambda words: exec('raise KeyboardInterrupt')\n"
+        "cli.main()\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def wait_until_loading(pid: int) -> None:

@@ -54,7 +54,7 @@ func _on_picture(header: Dictionary) -> void:
 		"heard": face.choice["heard"], "first": face.choice["first"],
 		"last": face.choice["last"], "at_ms": OS.get_ticks_msec(),
 	})
-	if _run == 1 and jaw > max(_widest, 0.12):
+	if jaw > max(_widest, 0.12):
 		_widest = jaw
 		_shoot("speaking")
 

@@ -5,8 +5,10 @@ gives the real-time factor and the time of each stage; *live*, the voice fed in 
 microphone through the daemon, gives latency, frame rate and repeats. It judges nothing.
 """
 
+import statistics
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -24,6 +26,7 @@ from rest_bridge.latency import FAST_RIG, breakdown
 from rest_bridge.loader import Loader, chunk_of
 from rest_bridge.machine import (
     calibration_ms,
+    calibration_work,
     cpu_features,
     describe_machine,
     num_cores,
@@ -52,6 +55,8 @@ class Offline:
         frames_per_s: pictures made per second.
         stages: milliseconds of each stage; `decode` for a picture, `motion` and `chunk` for a
             latent chunk, `features` for 10 ms of voice.
+        calibration_ms: of a fixed piece of work, done once a second of voice in between: how fast
+            the machine was just then (median; `wall_s` does not count it).
     """
 
     media_s: float
@@ -59,6 +64,7 @@ class Offline:
     rtf: float
     frames_per_s: float
     stages: dict[str, Summary]
+    calibration_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +188,19 @@ def _offline(config: Config, voice: Path, seconds: float) -> Offline:
     metrics = Metrics()
     pipeline = Loader(config).pipeline(metrics, "live")
     rehearse(pipeline)
+    calibration = calibration_work()
+    calibrations_s: list[float] = []
     num_frames, num_samples = 0, 0
     with FileSource(voice, paced=False, loop=True) as source:
         begin_s = time.perf_counter()
         while num_samples < seconds * VOICE_RATE_HZ:
+            if num_samples >= len(calibrations_s) * VOICE_RATE_HZ:
+                calibrations_s.append(_took_s(calibration))
             chunk = source.read(_READ_SAMPLES, 10.0)
             num_samples += len(chunk.samples)
             num_frames += len(pipeline.push(chunk))
         num_frames += len(pipeline.finish())
-        wall_s = time.perf_counter() - begin_s
+        wall_s = time.perf_counter() - begin_s - sum(calibrations_s)
     media_s = num_samples / VOICE_RATE_HZ
     summaries = metrics.summaries()
     return Offline(
@@ -199,7 +209,14 @@ def _offline(config: Config, voice: Path, seconds: float) -> Offline:
         rtf=wall_s / media_s,
         frames_per_s=num_frames / wall_s,
         stages={name: summaries[name] for name in _COMPUTE if name in summaries},
+        calibration_ms=1e3 * statistics.median(calibrations_s),
     )
+
+
+def _took_s(work: Callable[[], object]) -> float:
+    begin_s = time.perf_counter()
+    work()
+    return time.perf_counter() - begin_s
 
 
 class _Probe:

@@ -66,7 +66,8 @@ def card(report: Report) -> Table:
     table.add_row("peak memory, MB", f"{report.peak_rss_mb:.0f}")
     table.add_row("provider", ", ".join(sorted(set(report.providers.values()))))
     table.add_row("vector instructions", " ".join(report.cpu_features) or "unknown")
-    table.add_row("calibration, ms", f"{report.calibration_ms:.2f}")
+    between_ms = offline.calibration_ms
+    table.add_row("calibration, ms", f"{report.calibration_ms:.2f}, in between {between_ms:.2f}")
     table.caption = (
         f"{report.model}, {report.size_px} px, {report.fps} fps, chunk of {report.chunk * 80} ms"
     )

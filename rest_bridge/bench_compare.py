@@ -1,7 +1,8 @@
 """Two benches side by side: what became faster or slower, also where the machine was busier then.
 
 Times are compared twice: as they are, and by the calibration of each run (a fixed piece of work,
-`machine.calibration_work`), which takes out most of a faster computer or a busier moment.
+`machine.calibration_work`, in between the measured one; only before it in reports of old versions),
+which takes out most of a faster computer or a busier moment.
 """
 
 import json
@@ -89,8 +90,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
         raise ConfigError(
             f"The two reports cannot be compared: they were made with {facts}; repeat one of them."
         )
-    then, now = (float(one.get("calibration_ms", 0.0)) for one in (before, after))
-    scale = then / now if then and now else 0.0
+    scale = _scale(before, after)
     lines = [_line(name, before, after, way, scale) for name, way in _TIMES.items()]
     lines += [_line(name, before, after, way, 0.0) for name, way in _FACTS.items()]
     return [line for line in lines if line.before or line.after]
@@ -106,6 +106,15 @@ def table(lines: list[Line]) -> Table:
         calibrated = f"{line.calibrated:.2f}" if line.calibrated else ""
         shown.add_row(line.name, f"{line.before:.2f}", f"{line.after:.2f}", ratio, calibrated)
     return shown
+
+
+def _scale(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    """Return by how much the machine was quicker in the later run; 0 if that is not known."""
+    for way in (("offline", "calibration_ms"), ("calibration_ms",)):
+        then, now = (_value(one, way) for one in (before, after))
+        if then and now:
+            return then / now
+    return 0.0
 
 
 def _line(

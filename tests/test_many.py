@@ -10,11 +10,12 @@ import soundfile
 
 from rest_bridge import bench_faces
 from rest_bridge.config import Config
-from rest_bridge.errors import AvatarError, ConfigError, SourceError
+from rest_bridge.errors import AvatarError, ConfigError, SourceError, SourceTimeout
 from rest_bridge.graph import Graph, Outlet
 from rest_bridge.many import PORT_STEP, Ensemble, SharedParts, check_faces, face_configs
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.turns import TakingTurns, Turns
+from rest_bridge.types import AudioChunk
 from tests.support.standins import StandInDecoder, StandInSink, StandInSource, standin_stages
 
 ENDLESS = np.zeros(48_000 * 60, np.float32)
@@ -115,6 +116,36 @@ def test_a_face_that_fails_while_all_draw_leaves_its_place_to_the_others() -> No
         assert len(sinks[name].frames) == 40
         fresh = [frame.index for frame in sinks[name].frames if not frame.repeated]
         assert fresh[-1] >= 30  # still drawn long after the tenth picture, when the bad one ended
+
+
+class Stalls(StandInSource):
+    """A voice that delivers half a second and then nothing more, without saying why."""
+
+    def read(self, num_samples: int, timeout_s: float) -> AudioChunk:
+        if self._next >= 24_000:
+            self._closed.wait(timeout_s)
+            raise SourceTimeout("nothing came")
+        return super().read(num_samples, timeout_s)
+
+
+def test_a_face_whose_voice_stalls_keeps_its_picture_and_holds_up_nobody() -> None:
+    sinks = {"good": StandInSink(), "stalled": StandInSink(), "fine": StandInSink()}
+    turns = Turns(1)
+
+    def graph_of(name: str, _config: Config) -> Graph:
+        decoder = TakingTurns(StandInDecoder(), turns, name)
+        stages = replace(standin_stages(lookahead_ms=40), decoder=decoder)
+        voice = Stalls if name == "stalled" else StandInSource
+        graph = _graph(sinks[name], source=lambda: voice(ENDLESS))
+        return replace(graph, pipeline=lambda: Pipeline(stages, metrics=graph.metrics))
+
+    ensemble = Ensemble(face_configs(Config(), list(sinks)), seconds=1.6, graph_of=graph_of)
+    assert [end.error for end in ensemble.run()] == ["", "", ""]
+    for sink in sinks.values():  # whoever is silent is shown all the same
+        assert [frame.index for frame in sink.frames] == list(range(40))
+    for name in ("good", "fine"):
+        fresh = [frame.index for frame in sinks[name].frames if not frame.repeated]
+        assert fresh[-1] >= 30  # drawn long after the other voice went quiet
 
 
 def test_stopping_ends_every_face() -> None:

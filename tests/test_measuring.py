@@ -100,6 +100,16 @@ def test_a_busier_moment_is_taken_out_by_the_calibration() -> None:
     assert table(list(lines.values())).row_count == len(lines)
 
 
+def test_load_that_came_later_is_taken_out_by_what_was_measured_in_between() -> None:
+    reports = [_report(0.4, 10.0), _report(0.8, 10.0)]
+    for report, between_ms in zip(reports, (12.0, 24.0), strict=True):
+        report["offline"]["calibration_ms"] = between_ms
+    (rtf, *_) = compare(*reports)
+    assert (rtf.ratio, rtf.calibrated) == (pytest.approx(2.0), pytest.approx(1.0))
+    del reports[0]["offline"]["calibration_ms"]  # an old report: only what both have counts
+    assert compare(*reports)[0].calibrated == pytest.approx(2.0)
+
+
 def test_reports_of_other_sizes_are_not_compared() -> None:
     with pytest.raises(ConfigError, match="size_px 512 and 1080"):
         compare(_report(1, 1), _report(1, 1, size_px=1080))

@@ -129,7 +129,7 @@ class LifePlanner:
 
 
 @lru_cache(_REMEMBERED)
-def _blinks_of(seed: int, cell: int) -> list[tuple[float, float]]:
+def _blinks_of(seed: int, cell: int) -> tuple[tuple[float, float], ...]:
     """Return (start_s, rate above which it takes place) of each blink that a cell may hold."""
     rng = _rng(seed, _BLINK_STREAM, cell)
     start_s = (cell + float(rng.uniform(0.08, 0.9))) * _BLINK_CELL_S
@@ -138,10 +138,10 @@ def _blinks_of(seed: int, cell: int) -> list[tuple[float, float]]:
     rates = np.arange(1, _MOST_BLINK_RATE) + rng.random(_MOST_BLINK_RATE - 1)
     more = [(float(place), float(rate)) for place, rate in zip(places, rates, strict=True)]
     if kind < 0.06:
-        return more
+        return tuple(more)
     if kind > 0.88:
         more.append((start_s + 0.36, least_rate))
-    return [(start_s, least_rate), *more]
+    return ((start_s, least_rate), *more)
 
 
 @lru_cache(_REMEMBERED)
@@ -151,12 +151,17 @@ def _saccade_of(seed: int, cell: int) -> tuple[float, npt.NDArray[np.float64]]:
     target = rng.normal(0.0, 0.02, 2)
     if float(rng.random()) < 0.42:
         target += rng.normal(0.0, (0.22, 0.12))
-    return start_s, np.clip(target, -0.6, 0.6)
+    return start_s, _kept(np.clip(target, -0.6, 0.6))
 
 
 @lru_cache(_REMEMBERED)
 def _knot(seed: int, layer: int, cell: int) -> npt.NDArray[np.float64]:
-    return np.clip(_rng(seed, _SWAY_STREAM + layer, cell).normal(size=3), -2.0, 2.0)
+    return _kept(np.clip(_rng(seed, _SWAY_STREAM + layer, cell).normal(size=3), -2.0, 2.0))
+
+
+def _kept(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    values.setflags(write=False)  # the next caller is given the same array
+    return values
 
 
 def _rng(seed: int, stream: int, cell: int) -> np.random.Generator:

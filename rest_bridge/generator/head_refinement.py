@@ -24,9 +24,9 @@ BORDER: Final = 0.09
 _SPOT: Final = 0.3
 """Radius, in eye distances, of the spots that mark eyes, mouth and chin."""
 _PLACE_GAIN: Final = 0.25
-_MIRROR: Final = [0, 1, 2, 4, 3, 5, 6, 7, 8]
+MIRRORED_MAPS: Final = [0, 1, 2, 4, 3, 5, 6, 7, 8]
 """Which of the maps of `reference_input` a mirror shows in place of each: the eyes change sides."""
-_ACROSS: Final = 7
+MAP_ACROSS: Final = 7
 """The map of places to the right of the eyes."""
 
 
@@ -123,8 +123,8 @@ def _maps(avatar: Avatar) -> FloatArray:
 
 def _mirrored(maps: FloatArray) -> FloatArray:
     """Return the maps of the portrait seen in a mirror; maps [1, 9, G, G] of `reference_input`."""
-    turned = maps[:, _MIRROR, :, ::-1].copy()
-    turned[:, _ACROSS] *= -1
+    turned = maps[:, MIRRORED_MAPS, :, ::-1].copy()
+    turned[:, MAP_ACROSS] *= -1
     return turned
 
 

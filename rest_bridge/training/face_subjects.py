@@ -62,7 +62,9 @@ def portrait(index: int) -> tuple[Array, Array]:
         return np.asarray(image.convert("RGB")), np.array(entry["landmarks66"], np.float64)
 
 
-def sample_subject(rng: np.random.Generator, kind: Kind, size_px: int, split: Split) -> Subject:
+def sample_subject(
+    rng: np.random.Generator, kind: Kind, size_px: int, split: Split, *, far: bool = False
+) -> Subject:
     """Draw somebody at random.
 
     Args:
@@ -70,11 +72,12 @@ def sample_subject(rng: np.random.Generator, kind: Kind, size_px: int, split: Sp
         kind: 3-D head, animated portrait or drawn character.
         size_px: height and width of its pictures.
         split: "test" uses held-out parts, portraits and manners of drawing.
+        far: they turn far, and sit for most portraits turned.
     """
-    return _SAMPLERS[kind](rng, size_px, split)
+    return _SAMPLERS[kind](rng, size_px, split, far)
 
 
-def _head(rng: np.random.Generator, size_px: int, split: Split) -> Subject:
+def _head(rng: np.random.Generator, size_px: int, split: Split, far: bool) -> Subject:
     head = makehuman.Head(makehuman.sample_description(rng, split=split))
     camera = makehuman.Camera(
         view_height_dm=rng.uniform(2.5, 3.6),
@@ -88,11 +91,11 @@ def _head(rng: np.random.Generator, size_px: int, split: Split) -> Subject:
         shown.rgba[..., :3] += (1 - shown.rgba[..., 3:]) * background
         return shown
 
-    references = np.stack([sample_reference(rng) for _ in range(2)])
+    references = np.stack([sample_reference(rng, far=far) for _ in range(2)])
     return Subject(draw, head.flow, references, 1.0)
 
 
-def _photo(rng: np.random.Generator, size_px: int, split: Split) -> Subject:
+def _photo(rng: np.random.Generator, size_px: int, split: Split, far: bool) -> Subject:
     """Take a portrait; it turns less, as its sides are not shown."""
     picture, landmarks = portrait(int(rng.integers(*PHOTOS[split])))
     if rng.random() < 0.5:
@@ -109,13 +112,14 @@ def _photo(rng: np.random.Generator, size_px: int, split: Split) -> Subject:
         eye_share=rng.uniform(min(narrowest, 0.27), 0.28), rng=rng,
     )  # fmt: skip
     other = head.rig.copy()
-    change = sample_reference(rng)
+    change = sample_reference(rng, far=far)
     other[:3] += 0.5 * change[:3]
     other[6:] = np.maximum(other[6:], change[6:])
-    return Subject(lambda rig: head.render(rig), head.flow, np.stack([head.rig, other]), 0.7)
+    return Subject(lambda rig: head.render(rig), head.flow, np.stack([head.rig, other]),
+                   0.85 if far else 0.7)  # fmt: skip
 
 
-def _drawn(rng: np.random.Generator, size_px: int, split: Split) -> Subject:
+def _drawn(rng: np.random.Generator, size_px: int, split: Split, far: bool) -> Subject:
     style = sample_style(rng, TEST_MANNERS[0] if split == "test" else None)
     sheet = drawn_flow.Character(style, size_px=size_px, eye_share=rng.uniform(0.17, 0.26))
     background = sample_background(rng, size_px)
@@ -125,7 +129,7 @@ def _drawn(rng: np.random.Generator, size_px: int, split: Split) -> Subject:
         shown.rgba[..., :3] += (1 - shown.rgba[..., 3:]) * background
         return shown
 
-    references = np.stack([sample_reference(rng) for _ in range(2)])
+    references = np.stack([sample_reference(rng, far=far) for _ in range(2)])
     return Subject(draw, sheet.flow, references, 0.8)
 
 

@@ -51,6 +51,7 @@ def make_vae_shard(
     num_references: int = 2,
     split: Split = "train",
     pairs: tuple[tuple[tuple[Kind, Kind], float], ...] | None = None,
+    far: bool = False,
 ) -> dict[str, Array]:
     """Render one shard.
 
@@ -63,6 +64,7 @@ def make_vae_shard(
         num_references: how many of the states serve as references in turn, up to all of them.
         split: "test" uses held-out parts, portraits and manners of drawing.
         pairs: which kinds of people, and how often; None takes those of the split.
+        far: people turn far, and most references are turned themselves.
 
     Returns:
         ref uint8 [N, size, size, 3]; frames uint8 [N, F, size, size, 3];
@@ -90,9 +92,11 @@ def make_vae_shard(
     pairs = pairs or (TRAIN_PAIRS if split == "train" else PAIRS)
     chances = np.array([chance for _, chance in pairs])
     while len(samples) < num_samples:
-        motion = np.concatenate([sample_motion(rng, 2) for _ in range((num_frames + 1) // 2)])
+        motion = np.concatenate(
+            [sample_motion(rng, 2, far=far) for _ in range((num_frames + 1) // 2)]
+        )
         for kind in pairs[rng.choice(len(pairs), p=chances / chances.sum())][0]:
-            subject = sample_subject(rng, kind, size * SUPERSAMPLE, split)
+            subject = sample_subject(rng, kind, size * SUPERSAMPLE, split, far=far)
             own = _subject_samples(subject, motion[:num_frames], size, rng, kind)
             samples += [own(reference) for reference in range(num_references)]
     return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
@@ -202,6 +206,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=48, help="samples a shard")
     parser.add_argument("--frames", type=int, default=6, help="states beside two portrait states")
     parser.add_argument("--references", type=int, default=2, help="samples of each person")
+    parser.add_argument(
+        "--far", action="store_true", help="people who turn far, references turned themselves"
+    )
     parser.add_argument("--split", choices=("train", "val"), default="train")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -212,8 +219,9 @@ def main() -> None:
         started = time.monotonic()
         split: Split = "test" if args.split == "val" else "train"
         shard = make_vae_shard(
-            seed, args.samples, num_frames=args.frames, num_references=args.references, split=split
-        )
+            seed, args.samples, num_frames=args.frames, num_references=args.references, split=split,
+            far=args.far,
+        )  # fmt: skip
         part = path.with_suffix(".part")
         with part.open("wb") as file:
             np.savez(file, **shard)  # pyright: ignore[reportArgumentType]

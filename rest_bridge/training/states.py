@@ -10,12 +10,21 @@ from rest_bridge.training.render.raster import Array
 _POSE_SPREAD: Final = np.array([11, 7, 5, 0.08, 0.08, 0.03])
 _POSE_LIMIT: Final = np.array([35, 22, 18, 0.25, 0.25, 0.1])
 _VISEMES: Final = viseme_basis()
+_FAR: Final = 1.35
+"""Spread and limits of poses over the usual ones, among people who turn far."""
+_OWN: Final = 0.5
+"""Spread of a portrait's own pose, over that of a motion."""
+_OWN_FAR: Final = 1.5
+"""The same, where it is turned."""
+_STRAIGHT: Final = 0.35
+"""Share of people who turn far and yet sit as others do."""
 
 
 def sample_pose(rng: np.random.Generator, scale: float = 1.0) -> Array:
-    """Draw a head pose: float [6] as in `rig.POSE_NAMES`."""
+    """Draw a head pose, turned `scale` times as far as usual: float [6] as `rig.POSE_NAMES`."""
     spread = _POSE_SPREAD * np.array([scale, scale, scale, 1, 1, 1])
-    return np.clip(rng.normal(0, spread), -_POSE_LIMIT, _POSE_LIMIT)
+    limit = _POSE_LIMIT * np.array([max(scale, 1.0)] * 3 + [1, 1, 1])
+    return np.clip(rng.normal(0, spread), -limit, limit)
 
 
 def sample_mouth(rng: np.random.Generator) -> Array:
@@ -84,10 +93,12 @@ def sample_eyes(rng: np.random.Generator, *, blink: bool = True) -> Array:
     return rig.clip(0, 1)
 
 
-def sample_motion(rng: np.random.Generator, num_frames: int) -> Array:
-    """Draw a motion from one state to another: float32 [F, 58]."""
-    start, mouth_1, eyes_1 = sample_pose(rng), sample_mouth(rng), sample_eyes(rng)
-    stop = np.clip(start + 0.35 * sample_pose(rng), -_POSE_LIMIT, _POSE_LIMIT)
+def sample_motion(rng: np.random.Generator, num_frames: int, *, far: bool = False) -> Array:
+    """Draw a motion from one state to another, of someone who turns far: float32 [F, 58]."""
+    scale = _FAR if far else 1.0
+    start, mouth_1, eyes_1 = sample_pose(rng, scale), sample_mouth(rng), sample_eyes(rng)
+    limit = _POSE_LIMIT * np.array([scale] * 3 + [1, 1, 1])
+    stop = np.clip(start + 0.35 * sample_pose(rng, scale), -limit, limit)
     mouth_2 = sample_mouth(rng) if rng.random() < 0.8 else mouth_1
     eyes_2 = sample_eyes(rng) if rng.random() < 0.6 else eyes_1
     share = np.linspace(0, 1, num_frames)[:, None]
@@ -96,14 +107,20 @@ def sample_motion(rng: np.random.Generator, num_frames: int) -> Array:
     return motion.astype(np.float32)
 
 
-def sample_reference(rng: np.random.Generator) -> Array:
-    """Draw the state of a portrait that someone gives: nearly frontal, eyes open; float32 [58]."""
+def sample_reference(rng: np.random.Generator, *, far: bool = False) -> Array:
+    """Draw the state of a portrait that someone gives: eyes open; float32 [58].
+
+    Args:
+        rng: source of chance.
+        far: two in three are turned; else all are nearly frontal.
+    """
     rig = np.zeros(len(RIG_NAMES))
     if rng.random() < 0.35:
         rig += sample_mouth(rng)
     if rng.random() < 0.3:
         rig += sample_eyes(rng, blink=False)
-    rig[:6] = sample_pose(rng, 0.5)
+    turned = far and rng.random() >= _STRAIGHT
+    rig[:6] = sample_pose(rng, _OWN_FAR if turned else _OWN)
     return rig.astype(np.float32)
 
 

@@ -11,6 +11,7 @@ from rest_bridge.training.base_flows import add_maps, relative_rig
 from rest_bridge.training.face_subjects import KINDS
 from rest_bridge.training.faces_data import make_vae_shard
 from rest_bridge.training.render.pose import LEVER, pose_vertices, relative_pose, rotation
+from rest_bridge.training.states import sample_motion, sample_reference
 
 pytestmark = pytest.mark.assets
 LEAST_DB = {"head": 22.0, "photo": 26.0, "drawn": 19.0}
@@ -92,6 +93,18 @@ def test_a_shard_follows_from_its_seed() -> None:
     assert list(first["kind"]) == [0, 0, 2, 2]
     with pytest.raises(ValueError, match="multiple of 4"):
         make_vae_shard(4, 6)
+
+
+def test_people_who_turn_far_also_sit_turned() -> None:
+    def yaw(far: bool) -> np.ndarray:
+        rng = np.random.default_rng(3)
+        return np.abs([sample_reference(rng, far=far)[0] for _ in range(200)])
+
+    assert np.percentile(yaw(far=True), 75) > 1.5 * np.percentile(yaw(far=False), 75)
+    assert np.median(yaw(far=False)) < 6
+    rng = np.random.default_rng(3)
+    moved = np.abs([sample_motion(rng, 2, far=True)[:, 0] for _ in range(200)])
+    assert 35 < moved.max() < 48
 
 
 def test_any_state_can_be_the_reference() -> None:

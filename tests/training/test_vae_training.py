@@ -15,8 +15,15 @@ from rest_bridge.training import vae_data  # noqa: E402
 from rest_bridge.training.checkpoint import CheckpointError  # noqa: E402
 from rest_bridge.training.export_vae import load_vae  # noqa: E402
 from rest_bridge.training.latent_space import ARKIT_SCALE, build_maps  # noqa: E402
+from rest_bridge.training.mirrored_faces import mirror  # noqa: E402
 from rest_bridge.training.vae_data import Shards, shard_paths  # noqa: E402
-from rest_bridge.training.vae_losses import decode, flow_losses, induced, rig_losses  # noqa: E402
+from rest_bridge.training.vae_losses import (  # noqa: E402
+    decode,
+    flow_losses,
+    head_flow,
+    induced,
+    rig_losses,
+)
 
 SAMPLES = 4
 
@@ -119,6 +126,27 @@ def test_the_refined_head_learns_the_true_depth(data) -> None:
         torch.stack(list(losses.values())).sum().backward()
         optimiser.step()
     assert np.mean(errors[-5:]) < 0.6 * np.mean(errors[:3])
+
+
+def test_in_the_mirror_the_importer_errs_as_much_and_twice_is_once(data) -> None:
+    shards = Shards(shard_paths(data, "train"))
+    rows, times = np.arange(4), np.tile([0, 1], (4, 1))
+    true, batch = shards.batch(rows, times), shards.batch(rows, times)
+    maps = build_maps()
+    who = np.array([True, False, True, True])
+
+    def error(one: vae_data.Batch) -> torch.Tensor:
+        return (head_flow(one, one["pose"]) - one["flow"]).abs().mean((1, 2, 3))
+
+    mirror(batch, who, maps["rig_mean"], maps["rig_scale"])
+    torch.testing.assert_close(error(batch), error(true), rtol=1e-3, atol=1e-6)
+    turned = torch.from_numpy(np.repeat(who, 2))
+    torch.testing.assert_close(batch["pose"][turned, 0], -true["pose"][turned, 0])
+    for name in ("ref", "parts", "flow"):
+        assert not torch.equal(batch[name], true[name]), name
+    mirror(batch, who, maps["rig_mean"], maps["rig_scale"])
+    for name, value in true.items():
+        torch.testing.assert_close(batch[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_a_misjudged_yaw_tilts_the_depth_and_puts_the_neck_aside(data, monkeypatch) -> None:

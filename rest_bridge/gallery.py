@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from rest_bridge.avatar import AVATAR_VERSION, STYLES, Avatar, Style
 from rest_bridge.config import AvatarSection
 from rest_bridge.errors import AvatarError
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.modest import modestly
 from rest_bridge.types import FloatArray
 
 FACES_PATH: Final = Path(__file__).resolve().parent / "faces"
@@ -169,6 +171,7 @@ def load_avatar(
     *,
     options: ImportOptions | None = None,
     progress: Progress | None = None,
+    beside: bool = False,
 ) -> Avatar:
     """Return the avatar of a built-in face, an avatar file or a picture.
 
@@ -177,6 +180,7 @@ def load_avatar(
         package: the model that will draw it.
         options: how a picture is imported.
         progress: called with the fraction done and what is being done.
+        beside: a face is live meanwhile: an import comes after what makes its frames.
 
     Raises:
         AvatarError: there is no such face or file, or it cannot be used; names the remedy.
@@ -190,7 +194,8 @@ def load_avatar(
                 return Avatar.load(shipped)
             except AvatarError as error:
                 _log.warning("The built-in face is imported again: %s", error)
-        return _imported(faces[name].picture, package, faces[name].options, progress)
+        own = faces[name]
+        return _imported(own.picture, package, own.options, progress, beside=beside)
     path = Path(choice).expanduser()
     kept = kept_portraits()
     if choice in kept:
@@ -202,7 +207,7 @@ def load_avatar(
             f'There is no picture and no built-in face "{choice}"; give the path of a picture, or '
             f"one of {', '.join([*faces, *kept]) or '(none installed)'}."
         )
-    return _imported(path, package, options or ImportOptions(), progress)
+    return _imported(path, package, options or ImportOptions(), progress, beside=beside)
 
 
 def read_landmarks(path: Path) -> FloatArray:
@@ -249,7 +254,12 @@ def cache_path(picture: Path, package: ModelPackage, options: ImportOptions) -> 
 
 
 def _imported(
-    picture: Path, package: ModelPackage, options: ImportOptions, progress: Progress | None
+    picture: Path,
+    package: ModelPackage,
+    options: ImportOptions,
+    progress: Progress | None,
+    *,
+    beside: bool,
 ) -> Avatar:
     from rest_bridge.portrait.importer import import_portrait
 
@@ -260,7 +270,8 @@ def _imported(
         except AvatarError as error:
             _log.warning("The cached avatar is imported again: %s", error)
     report = progress or (lambda _done, _what: None)
-    avatar = import_portrait(
+    work = partial(
+        import_portrait,
         picture,
         package,
         landmarks=read_landmarks(options.landmarks) if options.landmarks else None,
@@ -273,6 +284,7 @@ def _imported(
         eyes_closed=options.eyes_closed,
         progress=lambda what, done: report(done, what),
     )
+    avatar = modestly(work) if beside else work()
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         avatar.save(cached)

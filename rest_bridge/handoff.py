@@ -271,6 +271,19 @@ class FrameQueue:
                 return self._pop()
             return None
 
+    def waiting(self) -> list[Frame]:
+        """Return the frames that wait, in order; they stay."""
+        with self._changed:
+            return list(self._frames)
+
+    def exchange(self, frames: list[Frame]) -> bool:
+        """Put other frames in the places of those that still wait; say whether any does."""
+        with self._changed:
+            changed = {frame.index: frame for frame in frames}
+            here = [frame.index in changed for frame in self._frames]
+            self._frames = deque(changed.get(frame.index, frame) for frame in self._frames)
+            return any(here)
+
     def close(self, *, discard: bool = False) -> None:
         """Take no more frames; waiting threads wake up.
 

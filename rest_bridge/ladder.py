@@ -4,17 +4,13 @@ A lower tier begins at once with fewer steps and pictures; its smaller pictures 
 their decoder is there, a tenth of a second later. Used by the worker's thread only.
 """
 
-import contextlib
 import logging
-import os
-import sys
 import threading
-from typing import Final
 
+from rest_bridge.modest import be_modest
 from rest_bridge.stages import Stages
 from rest_bridge.tiers import Tier
 
-_NICENESS: Final = 10
 _log = logging.getLogger(__name__)
 
 
@@ -49,10 +45,3 @@ class Ladder:
             self._ready[tier.name] = self._full.in_tier(tier)
         except Exception as error:  # noqa: BLE001 - the top of a thread; the tier works without
             _log.warning("The tier %s goes on with pictures of full size: %s", tier.name, error)
-
-
-def be_modest() -> None:
-    """Let this thread come after the ones that make frames, where the system can do that."""
-    if sys.platform == "linux":  # elsewhere niceness belongs to the whole process
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -18,6 +18,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from rest_bridge.avatar import STYLES, Avatar
 from rest_bridge.errors import AvatarError
 from rest_bridge.gallery import built_in_faces, kept_folder, read_landmarks
 from rest_bridge.inference.package import ModelPackage
+from rest_bridge.modest import modestly
 from rest_bridge.types import ByteArray, FloatArray
 from rest_bridge.whole_file import replacing, write_whole
 
@@ -244,7 +246,8 @@ class Library:
             picture = files["portrait"]
             assert picture is not None, "get has seen it"
             try:
-                avatar = import_portrait(
+                make = partial(
+                    import_portrait,
                     picture,
                     self._package,
                     landmarks=read_landmarks(own) - corner if own.is_file() else None,
@@ -254,6 +257,7 @@ class Library:
                     eyes_closed=files["eyes_closed"],
                     progress=lambda what, done: report(0.9 * done, what),
                 )
+                avatar = modestly(make)  # a face may be live meanwhile
                 if not own.is_file():
                     points = points_of(picture, self._package, avatar, about.face or None)
                     _write_points(portrait.folder / "found.json", points + corner)

@@ -197,7 +197,11 @@ class Loader:
         keys = {f"avatar.{key}": value for key, value in options.items()}
         section = changed(fresh, {**keys, "avatar.picture": choice}, "the request").avatar
         return load_avatar(
-            choice, self.package, options=ImportOptions.of(section), progress=progress
+            choice,
+            self.package,
+            options=ImportOptions.of(section),
+            progress=progress,
+            beside=True,
         )
 
 

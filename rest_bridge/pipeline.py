@@ -168,6 +168,14 @@ class Pipeline:
         self._stages = stages
         self._articulating = _articulating(stages)
 
+    def repeat(self, picture: ByteArray) -> None:
+        """Repeat another picture of the face in use, where none is drawn, than the last one.
+
+        Args:
+            picture: uint8 [H, W, 4].
+        """
+        self._framer.picture, self._framer.shows = picture, self._stages.avatar_id
+
     def forget_talker(self) -> None:
         """Take whoever speaks next for the nearest talker: another microphone, another level."""
         self._guard.forget_talker()
@@ -311,8 +319,11 @@ class Pipeline:
         if self.on_motion is not None:
             self.on_motion(coming)
         drawn: Iterator[ByteArray | None] = iter(())
-        if action is LateAction.NOTHING and latents is not None:
-            drawn = iter(self._pictures(latents, rig, between))
+        # Of a new face one picture is drawn even late: it stands until there is time again.
+        late = action is not LateAction.NOTHING
+        new = action is LateAction.PICTURES and self._framer.shows != stages.avatar_id
+        if latents is not None and (new or not late):
+            drawn = iter(self._pictures(latents, rig, between, late=late))
         for values in rig:
             begin_ns = time.perf_counter_ns()
             picture = next(drawn, None)
@@ -327,10 +338,10 @@ class Pipeline:
             self._metrics.timer("chunk").record(spent_ns)
 
     def _pictures(
-        self, latents: FloatArray, rig: FloatArray, between: Between | None
+        self, latents: FloatArray, rig: FloatArray, between: Between | None, *, late: bool
     ) -> Iterable[ByteArray | None]:
         """Draw the frames of latents, or those between the model's frames."""
-        decoder, wanted = self._stages.decoder, self._wanted(len(rig))
+        decoder, wanted = self._stages.decoder, self._wanted(len(rig), late=late)
         if between is None:
             return decoder.decode(latents, wanted)
         if not isinstance(decoder, BetweenStage):
@@ -345,12 +356,14 @@ class Pipeline:
             wanted,
         )
 
-    def _wanted(self, num_frames: int) -> list[bool] | None:
+    def _wanted(self, num_frames: int, *, late: bool) -> list[bool] | None:
         """Return which of the next frames get a picture of their own; None for all."""
         every = self._stages.tier.every
-        if every == 1 or self._framer.picture is None:
+        if self._framer.picture is None or (every == 1 and not late):
             return None
-        wanted = [(self.num_frames + place) % every == 0 for place in range(num_frames)]
+        wanted = [
+            not late and (self.num_frames + place) % every == 0 for place in range(num_frames)
+        ]
         # A new face's first frame must not repeat the picture of the face before.
         wanted[0] |= self._framer.shows != self._stages.avatar_id
         return wanted

@@ -19,6 +19,7 @@ from rest_bridge.handoff import FrameQueue, SampleRing
 from rest_bridge.ladder import Ladder
 from rest_bridge.pipeline import Pipeline
 from rest_bridge.presenter import Presenter
+from rest_bridge.redraw import redraw
 from rest_bridge.rehearsal import rehearse
 from rest_bridge.stages import Stages
 from rest_bridge.tiers import ChunkReport
@@ -130,8 +131,23 @@ class Worker:
         def change(pipeline: Pipeline) -> None:
             self._ladder = Ladder(stages)
             pipeline.adopt(self._ladder.at(self._governor.tier))
+            self._redraw(pipeline)
 
         return self.post(change)
+
+    def _redraw(self, pipeline: Pipeline) -> None:
+        """Show a new face in the frames that wait, as far as the next chunk leaves time."""
+        next_ns = self._presenter and self._presenter.due_ns(pipeline.num_frames)
+        if next_ns is None or pipeline.resting:
+            return
+        picture = redraw(
+            self._queue,
+            pipeline.stages,
+            now_ns=self._graph.clock.now_ns,
+            until_ns=next_ns - self._guess.ns - SPARE_NS,
+        )
+        if picture is not None:
+            pipeline.repeat(picture)
 
     def run(self, stop: threading.Event) -> None:
         """Load, rehearse, and generate until the voice ends or `stop` is set."""

@@ -1,6 +1,7 @@
 """Hand-offs are bounded, keep order, and count what they drop."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,16 @@ def test_take_gives_only_the_frame_whose_turn_it_is():
     assert queue.num_dropped == 1
     assert queue.take(5) is None
     assert queue.take(6).index == 6
+
+
+def test_only_frames_that_still_wait_are_exchanged():
+    queue = FrameQueue(4)
+    for index in range(4):
+        queue.put(frame(index))
+    queue.get(0.0)
+    assert queue.exchange([replace(frame(index), tier="still") for index in (0, 1, 3, 5)])
+    assert [(f.index, f.tier) for f in queue.waiting()] == [(1, "still"), (2, ""), (3, "still")]
+    assert not queue.exchange([frame(0), frame(7)])
 
 
 def test_put_waits_for_room_instead_of_dropping():

@@ -206,6 +206,24 @@ def test_skipped_pictures_are_repeated_and_voice_has_no_gap(behind_ns):
         np.testing.assert_array_equal(frames[-1].rgba, generate()[frames[-1].index].rgba)
 
 
+def test_a_new_face_is_drawn_once_where_everything_is_late():
+    stages = standin_stages()
+    other = StandInDecoder(mark=9)
+    pipeline = Pipeline(replace(stages, avatar_id="old"))
+    frames: list[Frame] = []
+    for k in range(0, 40_000, 480):
+        if k == 12_000:
+            pipeline.adopt(replace(stages, decoder=other, avatar_id="new"))
+        part = AudioChunk(VOICE[k : k + 480], 48_000, k, 0)
+        frames += pipeline.push(part, behind_ns=1 if k >= 9_600 else 0)
+    worn = [f.avatar_id for f in frames]
+    first = worn.index("new")
+    assert worn == ["old"] * first + ["new"] * (len(worn) - first)
+    assert first <= 12_000 // SAMPLES_PER_FRAME
+    assert other.num_pictures == 1
+    assert [f.repeated for f in frames[first:]] == [False] + [True] * (len(frames) - first - 1)
+
+
 def test_noise_of_a_latent_frame_depends_on_seed_and_index_only():
     np.testing.assert_array_equal(latent_noise(1, 7, 5)[2], latent_noise(1, 9, 1)[0])
     assert not np.array_equal(latent_noise(1, 7, 1), latent_noise(2, 7, 1))

@@ -6,6 +6,7 @@
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,22 @@ class Stage:
             time.sleep(0.005)
         raise AssertionError("the face was never seen")
 
+    def since(self, begin_s: float) -> str:
+        """Return how the stream went since a moment: tiers of its frames, how many repeated."""
+        frames = list(self.sink.frames)
+        came = [
+            frame
+            for frame, at_ns in zip(frames, self.sink.times_ns, strict=False)
+            if at_ns > begin_s * 1e9
+        ]
+        tiers = Counter(frame.tier for frame in came)
+        repeated = sum(frame.repeated for frame in came)
+        return (
+            f"{time.monotonic() - begin_s:.2f} s: "
+            + ", ".join(f"{count} frames {name}" for name, count in tiers.items())
+            + f", {repeated} repeated"
+        )
+
 
 @pytest.fixture
 def stage(package: Path, tmp_path: Path, in_real_time: None) -> Iterator[Stage]:
@@ -106,12 +123,17 @@ def wear_each(stage: Stage) -> list[float]:
     """Wear each built-in face; return after how many seconds it was seen."""
     took: list[float] = []
     for name in built_in_faces():  # in the cache, should their shipped files be of another version
+        begin_s = time.monotonic()
         stage.ask("avatar.import", picture=name)
+        sys.stdout.write(f"{name}: imported, {stage.since(begin_s)}\n")
     for name in [*built_in_faces(), "luna"]:
         begin_s = time.monotonic()
         reply = stage.ask("avatar.set", avatar=name)
         took.append(stage.seen(reply["id"], begin_s))
-        sys.stdout.write(f"{name}: seen after {took[-1] * 1000:.0f} ms\n")
+        sys.stdout.write(
+            f"{name}: seen after {took[-1] * 1000:.0f} ms, ready after {reply['took_ms']} ms, "
+            f"{stage.since(begin_s)}\n"
+        )
     return took
 
 

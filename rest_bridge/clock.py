@@ -15,6 +15,10 @@ NS_PER_S: Final = 1_000_000_000
 _TIME_CONSTANT_NS: Final = 10 * NS_PER_S
 _MAX_SLEW: Final = 500e-6
 """The media clock follows a device clock by at most 500 ppm; crystals differ by under 200."""
+_FRESH_SLEW: Final = 2500e-6
+_FRESH_NS: Final = 20 * NS_PER_S
+"""After a jump what is believed may be 30 ms wrong, and the source puts its times right after four
+seconds: it is followed by more then. The voice keeps up, in its pauses (`sinks.playout`)."""
 JUMP_NS: Final = NS_PER_S // 2
 """A source whose times move by more than this has slept: the media clock moves with it at once."""
 
@@ -52,7 +56,7 @@ class MediaClock:
     A device's 48 kHz is not the computer's: the mapping follows what the source reports with a
     time constant of ten seconds and a bounded slew, so that jitter of single chunks moves nothing.
     A jump (the computer slept, the process was stopped) is taken over at once: what nobody could
-    hear or see is cut out of the stream.
+    hear or see is cut out of the stream, and for 20 s after it what is wrong is followed sooner.
     """
 
     def __init__(self, *, rate_hz: int = VOICE_RATE_HZ) -> None:
@@ -64,7 +68,7 @@ class MediaClock:
         self._rate_hz = rate_hz
         self._lock = threading.Lock()
         self._origin_ns: int | None = None
-        self._last_ns = 0
+        self._last_ns = self._fresh_until_ns = 0
         self.num_jumps = 0
 
     @property
@@ -81,11 +85,13 @@ class MediaClock:
                 return
             if abs(implied_ns - self._origin_ns) > JUMP_NS:
                 self._origin_ns, self._last_ns = implied_ns, captured_ns
+                self._fresh_until_ns = captured_ns + _FRESH_NS
                 self.num_jumps += 1
                 return
             elapsed_ns = max(0, captured_ns - self._last_ns)
             step = (implied_ns - self._origin_ns) * min(1.0, elapsed_ns / _TIME_CONSTANT_NS)
-            limit = elapsed_ns * _MAX_SLEW
+            fresh = captured_ns < self._fresh_until_ns
+            limit = elapsed_ns * (_FRESH_SLEW if fresh else _MAX_SLEW)
             self._origin_ns += int(max(-limit, min(limit, step)))
             self._last_ns = captured_ns
 

@@ -63,3 +63,19 @@ def test_a_second_in_which_everything_comes_late_moves_the_clock_by_less_than_a_
         late_ms = 30 if 300 <= k < 400 else 0
         media.observe(k * 480, (10 * k + late_ms) * MS)
     assert abs(media.at(0)) < MS
+
+
+def test_what_is_wrong_after_a_sleep_is_followed_sooner_than_drift() -> None:
+    media = MediaClock()
+    slept_ns, moved = 5 * NS_PER_S, []
+    for k in range(4000):
+        wrong_ms = 30 if k < 1400 else 0  # the source knows better four seconds after it woke
+        at_ns = 10 * k * MS + (slept_ns + wrong_ms * MS if k >= 1000 else 0)
+        media.observe(k * 480, at_ns)
+        moved.append(media.at(0) - (slept_ns if k >= 1000 else 0))
+    assert media.num_jumps == 1
+    assert moved[1399] == 30 * MS
+    steps = np.abs(np.diff(moved[1000:]))
+    assert steps.max() <= 25_000  # no jump: 2.5 ms a second
+    assert moved[1400 + 1200] < 10 * MS
+    assert abs(moved[-1]) < 5 * MS

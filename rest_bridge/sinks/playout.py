@@ -141,7 +141,7 @@ class Playout:
             if rate_hz != self._rate_hz:
                 self._rate_hz, self._tracker, self._num_pulled = rate_hz, RateTracker(rate_hz), 0
             self._tracker.restart()
-            self._tracker.step_after_s = _SURE_AFTER_S if sure else STEP_AFTER_S
+            self._tracker.believe_steps_after(_SURE_AFTER_S if sure else STEP_AFTER_S)
             self._playing = False
             self._late_ns = 0
 

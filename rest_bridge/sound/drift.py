@@ -43,7 +43,7 @@ class RateTracker:
 
     def __init__(self, rate_hz: int, *, step_after_s: float = STEP_AFTER_S) -> None:
         self._nominal_hz = rate_hz
-        self.step_after_s = step_after_s
+        self._step_after_s = step_after_s
         self._index = 0
         self._time_ns = 0
         self._fraction_ns = 0.0  # of the line at _index, beyond _time_ns
@@ -79,6 +79,10 @@ class RateTracker:
     def jitter_s(self) -> float:
         """Standard deviation of the observed times around the line."""
         return self._noise_s
+
+    def believe_steps_after(self, seconds: float) -> None:
+        """Change how long times must be off before a step is believed, see `step_after_s`."""
+        self._step_after_s = seconds
 
     def restart(self) -> None:
         """Forget the offset, keep the rate: the device was opened anew."""
@@ -146,7 +150,7 @@ class RateTracker:
             self._odd_since, self._odd_sum_s, self._odd_count = time_ns, 0.0, 0
         self._odd_sum_s += error_s
         self._odd_count += 1
-        return time_ns - self._odd_since > self.step_after_s * _NS_PER_S and self._odd_count > 3
+        return time_ns - self._odd_since > self._step_after_s * _NS_PER_S and self._odd_count > 3
 
     def _jump(self, index: int, line_ns: int, p_rr: float) -> None:
         step_ns = round(self._odd_sum_s / self._odd_count * _NS_PER_S)

@@ -25,7 +25,7 @@ from rest_bridge.config import Config
 from rest_bridge.errors import RestBridgeError
 from rest_bridge.inference.package import ModelPackage
 from rest_bridge.inference.providers import choose
-from rest_bridge.sinks.camera_remedies import camera_remedy
+from rest_bridge.sinks.camera_remedies import camera_remedy, taken
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -224,6 +224,8 @@ def check_camera(config: Config) -> Check:
         return Check("virtual camera", "warn", "opening it takes for ever", "restart the computer")
     if probe.returncode:
         message = probe.stderr.partition("Error:")[2].strip() or probe.stderr.strip()
+        if said := taken(message):
+            return Check("virtual camera", "warn", "another program sends to it", said)
         return Check("virtual camera", "warn", " ".join(message.split()), camera_remedy(message))
     return Check("virtual camera", "ok", probe.stdout.strip())
 

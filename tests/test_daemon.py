@@ -58,12 +58,15 @@ def test_everything_that_was_said_comes_out_once_in_order_and_the_end_is_drained
     assert outcome.status.dropped_samples == 0
 
 
-def test_frames_leave_at_the_pace_of_the_voice():
+def test_turns_follow_the_voice_and_no_frame_leaves_before_its_turn():
     sink = StandInSink()
     run(make_graph(sink, voice=ENDLESS), seconds=1.2)
     assert len(sink.frames) == 30
-    measured = np.diff(sink.times_ns).mean()
-    assert measured == pytest.approx(40_000_000, rel=0.1)
+    turns_ns = np.diff([frame.due_ns for frame in sink.frames])
+    assert turns_ns.min() >= 39_900_000
+    assert np.median(turns_ns) == pytest.approx(40_000_000, rel=0.001)
+    left_ns = [at - frame.due_ns for frame, at in zip(sink.frames, sink.times_ns, strict=True)]
+    assert min(left_ns) >= 0
 
 
 def test_one_hiccup_does_not_stop_the_pictures_for_good():

@@ -21,7 +21,7 @@ import numpy as np
 
 from rest_bridge.errors import ConfigError, SinkUnavailable
 from rest_bridge.sinks.camera_frames import CameraFrames
-from rest_bridge.sinks.camera_remedies import MISSING_EXTRA, camera_remedy
+from rest_bridge.sinks.camera_remedies import MISSING_EXTRA, camera_remedy, taken
 from rest_bridge.sinks.convert import Fit, parse_background
 from rest_bridge.sound.health import DeviceHealth
 from rest_bridge.types import Frame, FrameFormat
@@ -244,5 +244,7 @@ def _explain(answer: dict[str, Any]) -> str:
     """One sentence from what the process answered; each back end's cause stands in it."""
     if answer.get("missing"):
         return f"The virtual camera cannot be used: {MISSING_EXTRA} ({answer['error']})."
+    if text := taken(answer["error"]):
+        return text
     causes = "; ".join(line.strip().rstrip(".") for line in answer["error"].splitlines() if line)
     return f"The virtual camera cannot be opened ({causes}): {camera_remedy(answer['error'])}."

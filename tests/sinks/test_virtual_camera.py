@@ -16,7 +16,7 @@ from rest_bridge.errors import SinkUnavailable
 from rest_bridge.sinks import camera_worker
 from rest_bridge.sinks.camera_frames import CameraFrames
 from rest_bridge.sinks.camera_pace import CameraPacer
-from rest_bridge.sinks.camera_remedies import camera_remedy
+from rest_bridge.sinks.camera_remedies import camera_remedy, taken
 from rest_bridge.sinks.convert import FrameFitter, to_i420
 from rest_bridge.sinks.sink import SinkRunner
 from rest_bridge.sinks.virtual_camera import VirtualCamera
@@ -290,6 +290,26 @@ def test_every_known_message_has_its_remedy(message: str, words: str) -> None:
     import re
 
     assert re.search(words, camera_remedy(message))
+
+
+MESSAGE = "'v4l2loopback' backend: Device /dev/video10 is not a video output device"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links as Linux has them")
+def test_a_camera_that_another_program_sends_to_is_said_with_the_program(tmp_path: Path) -> None:
+    virtual, proc = tmp_path / "virtual", tmp_path / "proc"
+    assert taken(MESSAGE, proc=proc, virtual=virtual) == ""  # a real webcam
+    (virtual / "video10").mkdir(parents=True)
+    for number, (name, device) in enumerate([("obs", "video10"), ("zoom", "video0")], 7):
+        (proc / str(number) / "fd").mkdir(parents=True)
+        (proc / str(number) / "comm").write_text(f"{name}\n")
+        (proc / str(number) / "fd" / "3").symlink_to(f"/dev/{device}")
+    text = taken(MESSAGE, proc=proc, virtual=virtual)
+    assert text.startswith("Another program sends pictures to the virtual camera /dev/video10")
+    assert text.endswith("It is open in obs (process 7).")
+    (proc / "7" / "fd" / "3").unlink()
+    assert "modprobe -r" in taken(MESSAGE, proc=proc, virtual=virtual)
+    assert taken("Device /dev/video10 does not exist", proc=proc, virtual=virtual) == ""
 
 
 class FakeCamera:

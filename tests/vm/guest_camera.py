@@ -69,14 +69,22 @@ def show(options: dict, size: tuple[int, int], seed: int) -> None:
     assert all(equal[1:]), f"frames differ: {equal}"  # the first may be the one before
     holds(f"{len(read)} frames read by v4l2-ctl are ours, byte by byte", begin_s=begin_s)
     if options.get("mirror"):
-        try:
-            VirtualCamera(device=DEVICE, width=width, height=height).open(FORMAT)
-        except SinkUnavailable as error:
-            say(f"SAYS {error}")
-        else:
-            say("SAYS nothing: this driver lets two programs write")
+        told = refused()
+        say(f"SAYS {told}")
+        assert told.startswith(f"Another program sends pictures to the virtual camera {DEVICE}")
+        assert "It is open in python" in told
+        holds("a second program is told so", begin_s=begin_s)
     sink.close()
     holds("closes", begin_s=begin_s)
+
+
+def refused() -> str:
+    """Open the camera, which another one has, and return what a person is told."""
+    try:
+        VirtualCamera(device=DEVICE, width=640, height=360).open(FORMAT)
+    except SinkUnavailable as error:
+        return str(error)
+    raise AssertionError("this driver lets two programs write")
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

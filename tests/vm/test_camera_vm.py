@@ -45,5 +45,6 @@ def test_frames_arrive_byte_by_byte_through_the_real_driver(machine: Path) -> No
     sys.stdout.write(done.stdout)
     assert "VMEXIT rc=0" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
     assert done.stdout.count("frames read by v4l2-ctl are ours") == 3
+    assert "a second program is told so" in done.stdout
     assert "the device was let go" in done.stdout
     assert "open again after the driver came back" in done.stdout

@@ -18,7 +18,7 @@ import numpy as np
 from rest_bridge.avatar import Avatar
 from rest_bridge.generator.fields import grid_points, invert, read_field, to_local
 from rest_bridge.generator.picture_border import PictureBorder
-from rest_bridge.generator.seam import Seam
+from rest_bridge.generator.seam import Seam, softly_rounded
 from rest_bridge.types import Array
 
 FULL_BOX: Final = np.array([0, 0, 1, 1], np.float32)
@@ -182,7 +182,7 @@ class BaseFlow:
         Returns:
             Backward fields and the lips' edges.
         """
-        mouth = self._mouth
+        mouth, arkit = self._mouth, softly_rounded(arkit)
         weights = arkit[self._shapes]
         ratio = 1.0
         if self._rest_gap > 0:

@@ -19,6 +19,11 @@ from rest_bridge.types import Array
 
 _ROUND: Final = {"mouthFunnel": 1.2, "mouthPucker": 1.0}
 """How much each shape rounds the opening."""
+_ROUNDING: Final = [ARKIT_NAMES.index(name) for name in _ROUND]
+_FREELY: Final = 0.4
+"""Sum of the rounding shapes up to which a mouth rounds as it is told, ..."""
+_MOST_ROUNDED: Final = 0.75
+"""... and which it comes ever nearer to: pursed any further it is no mouth but a slit on end."""
 _NARROWED: Final = 0.28
 """Share of the lips that touch at the corners of a fully rounded mouth."""
 _OPENS: Final = 0.9
@@ -37,6 +42,28 @@ _BITE: Final = 0.05
 """Eye distances of upper teeth that show on a lower lip drawn under them (f, v)."""
 _BITE_FULL: Final = 0.2
 """Product of rolled lower and raised upper lip at a full f."""
+
+
+def softly_rounded(arkit: Array) -> Array:
+    """Return weights whose rounding ends softly where lips can purse no further.
+
+    Speech asks for a pucker of 1 beside a funnel of 0.5 at times, which the shapes add up; people
+    measured in real video narrow their mouths far less (training/LOG.md, seventh session).
+
+    Args:
+        arkit: float32 [52].
+
+    Returns:
+        float32 [52], the same array where nothing is to be done.
+    """
+    asked = float(sum(arkit[place] for place in _ROUNDING))
+    if asked <= _FREELY:
+        return arkit
+    room = _MOST_ROUNDED - _FREELY
+    kept = _FREELY + room * (1 - float(np.exp((_FREELY - asked) / room)))
+    softer = arkit.copy()
+    softer[_ROUNDING] *= np.float32(kept / asked)
+    return softer
 
 
 class Seam:

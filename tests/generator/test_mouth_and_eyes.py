@@ -12,12 +12,14 @@ import pytest
 
 from rest_bridge.avatar import Avatar
 from rest_bridge.generator.decoder import FaceDecoder
+from rest_bridge.generator.seam import softly_rounded
 from rest_bridge.inference.package import ModelPackage
-from rest_bridge.rig import RIG_INDEX, VISEME_TO_ARKIT
+from rest_bridge.rig import ARKIT_NAMES, RIG_INDEX, VISEME_TO_ARKIT
 from tests.support.portraits import built_in_avatar
 
 SIZE = 400
 FACES = ("maya", "idris", "vera", "luna")
+_FUNNEL, _PUCKER = (ARKIT_NAMES.index(name) for name in ("mouthFunnel", "mouthPucker"))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,29 @@ class _Inside:
 def face(request: pytest.FixtureRequest, package: ModelPackage) -> tuple[Avatar, FaceDecoder]:
     avatar = built_in_avatar(request.param, package)
     return avatar, FaceDecoder(package, _marked(avatar), SIZE)
+
+
+def test_a_mouth_pursed_as_far_as_speech_asks_is_wider_than_high(
+    face: tuple[Avatar, FaceDecoder],
+) -> None:
+    # Drawn as told it was a slit on end, a third as wide as high, with its corners torn off.
+    inside = _Inside(face, _rig(mouthPucker=1.0, mouthFunnel=0.5, jawOpen=0.2))
+    assert inside.width > inside.height > 0
+
+
+def test_more_rounding_is_never_less_round() -> None:
+    asked = np.linspace(0, 2, 50, dtype=np.float32)
+    got = []
+    for value in asked:
+        arkit = np.zeros(52, np.float32)
+        arkit[[_FUNNEL, _PUCKER]] = 0.3 * value, 0.7 * value
+        arkit[_FUNNEL + 5] = 0.5
+        soft = softly_rounded(arkit)
+        assert soft[_FUNNEL] == pytest.approx(soft[_PUCKER] * 3 / 7, abs=1e-6)
+        assert soft[_FUNNEL + 5] == 0.5
+        got.append(soft[_FUNNEL] + soft[_PUCKER])
+    assert (np.diff(got) > 0).all()
+    np.testing.assert_allclose(np.array(got)[asked < 0.4], asked[asked < 0.4], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,8 @@ def wear_each(stage: Stage) -> list[float]:
             f"{name}: seen after {took[-1] * 1000:.0f} ms, ready after {reply['took_ms']} ms, "
             f"{stage.since(begin_s)}\n"
         )
+    for what, longest_ms in stage.longest_ms().items():
+        sys.stdout.write(f"{what}: longest interval between two frames {longest_ms:.0f} ms\n")
     return took
 
 

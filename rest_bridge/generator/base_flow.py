@@ -19,10 +19,14 @@ from rest_bridge.avatar import Avatar
 from rest_bridge.generator.fields import grid_points, invert, read_field, to_local
 from rest_bridge.generator.picture_border import PictureBorder
 from rest_bridge.generator.seam import Seam, softly_rounded
+from rest_bridge.rig import ARKIT_NAMES
 from rest_bridge.types import Array
 
 FULL_BOX: Final = np.array([0, 0, 1, 1], np.float32)
 _LINE_SAMPLES: Final = 65
+_PURSED: Final = {"mouthFunnel": 0.5, "mouthPucker": 1.0}
+"""Share of what the scans' rounding opens that pursed lips do not open: rig values say how far a
+mouth is open by its jaw, and the 'u' of a nearly closed mouth was drawn wider open than its 'a'."""
 _COVERAGE_CELLS: Final = 128
 _POSE_LIMITS: Final = np.array([40, 25, 30, 0.6, 0.6, 0.4], np.float32)
 _FACING: Final = 40.0
@@ -93,6 +97,8 @@ class BaseFlow:
         weight = head.weight[..., None]
         self._carried = np.concatenate([relative * weight, weight], -1).astype(np.float32)
         self._shapes = face.shapes.astype(np.int64)
+        names = [ARKIT_NAMES[place] for place in self._shapes]
+        self._pursing = mouth.gap_gain * [_PURSED.get(name, 0.0) for name in names]
         self.face_box = face.box
         self._mouth_box = mouth.box
         self._mouth = mouth
@@ -184,9 +190,10 @@ class BaseFlow:
         """
         mouth, arkit = self._mouth, softly_rounded(arkit)
         weights = arkit[self._shapes]
+        pursed = float(self._pursing @ weights)
         ratio = 1.0
         if self._rest_gap > 0:
-            ratio = float(mouth.gap_gain @ weights) / self._rest_gap
+            ratio = (float(mouth.gap_gain @ weights) - pursed) / self._rest_gap
         reached = min(max(ratio, 0.0), 1.0)
         effective = np.append(weights - reached * mouth.rest, 1.0 - reached).astype(np.float32)
         flat = effective @ self._linear
@@ -196,7 +203,7 @@ class BaseFlow:
         for end in (0, -1):  # the sheets join at the corners of the mouth
             upper_points[end] = lower_points[end] = (upper_points[end] + lower_points[end]) / 2
         own = reached if self._rest_gap > 0 else 0.0
-        self._seam.shape(arkit, own, (upper_points, lower_points), (upper, lower))
+        self._seam.shape(arkit, own, (upper_points, lower_points), (upper, lower), pursed)
         upper_line = self._line(upper_points)
         lower_line = self._line(lower_points)
         middle = (upper_line + lower_line) / 2

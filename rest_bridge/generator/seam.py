@@ -93,6 +93,7 @@ class Seam:
         # Where each cell lies on a line of S samples.
         self._on_line = ((cell_s + 1) * ((samples - 1) / 2)).astype(np.float32)
         self._unit = np.float32(unit)
+        self._arch = np.sqrt(np.maximum(1 - self._s**2, 0))
         corner = np.abs(self._s) ** 4
         self._slit = (unit * (0.01 + 0.032 * corner)).astype(np.float32)
         self._weights = [(ARKIT_NAMES.index(name), gain) for name, gain in _ROUND.items()]
@@ -105,6 +106,7 @@ class Seam:
         own: float,
         points: tuple[Array, Array],
         sheets: tuple[Array, Array],
+        pursed: float = 0.0,
     ) -> None:
         """Let the lips meet as lips do; changes points and sheets in place.
 
@@ -113,10 +115,12 @@ class Seam:
             own: how much of the portrait's own open mouth is shown, 0..1: that is left alone.
             points: float32 [S, 2] each, the moved edges of upper and lower lip.
             sheets: float32 [H, W, 2] each, forward fields above and below the lips.
+            pursed: canvas units by which pursed lips close again what their shapes alone open.
         """
         gap = (points[1] - points[0]) @ self._normal
         rounded = min(sum(gain * float(arkit[i]) for i, gain in self._weights), 1.0)
-        wanted, bite = self._outline(arkit, own, rounded, gap)
+        closer = np.where(gap > 0, np.maximum(gap - pursed * self._arch, 0), gap)
+        wanted, bite = self._outline(arkit, own, rounded, closer)
         change = gap - wanted
         # A jaw opens wider downwards, an o to both sides; what closes, closes from both sides.
         widens = _UPPER_WIDENS + (_UPPER_SHARE - _UPPER_WIDENS) * rounded

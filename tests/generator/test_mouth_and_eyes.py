@@ -85,6 +85,14 @@ def test_a_mouth_pursed_as_far_as_speech_asks_is_wider_than_high(
     assert inside.width > inside.height > 0
 
 
+def test_an_o_is_not_opened_by_its_rounding(face: tuple[Avatar, FaceDecoder]) -> None:
+    # Drawn as the scans have it a 'u' stood twice as far open as the jaw's own opening.
+    plain = _Inside(face, _rig(jawOpen=0.3))
+    rounded = _Inside(face, _rig(jawOpen=0.3, mouthPucker=0.7, mouthFunnel=0.25))
+    assert 0.7 * plain.height < rounded.height < 1.6 * plain.height
+    assert rounded.width < 0.85 * plain.width
+
+
 def test_more_rounding_is_never_less_round() -> None:
     asked = np.linspace(0, 2, 50, dtype=np.float32)
     got = []

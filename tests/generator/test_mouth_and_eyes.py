@@ -133,9 +133,8 @@ def test_a_rounded_mouth_is_narrower(face: tuple[Avatar, FaceDecoder]) -> None:
     assert ou.width < 0.7 * aa.width
     assert wide.width >= aa.width
     assert ou.height < oh.height
-    assert (
-        oh.height > 0.42 * oh.width
-    )  # round, not a slit: .44 to .49 at 1000 px, 1 px here is .024
+    # Round, not a slit: 0.44 to 0.49 at 1000 px; a pixel of this size is 0.024.
+    assert oh.height > 0.42 * oh.width
 
 
 def test_an_f_shows_upper_teeth_on_the_lower_lip_and_nothing_else(

@@ -164,30 +164,31 @@ func _sort(message: Dictionary) -> void:
 	match message["topic"]:
 		"RGBA":
 			var rgba := Wire.tight_rows(header, message["payload"])
-			_put(header, _pictures, {"header": header, "rgba": rgba}, MAX_PICTURES)
+			_put(header, "_pictures", {"header": header, "rgba": rgba}, MAX_PICTURES)
 		"RIG_":
-			_put(header, _rigs, {
+			_put(header, "_rigs", {
 				"pts": header["pts"], "seq": header["seq"],
 				"values": Wire.floats(message["payload"], 0, Wire.NUM_RIG),
 				"visemes": Wire.floats(message["payload"], Wire.NUM_RIG, Wire.NUM_VISEMES),
 			}, MAX_RIGS)
 		"VOIC":
 			var samples := Wire.floats(message["payload"], 0, header["n"])
-			_put(header, _voice, {"index": header["index"], "samples": samples}, MAX_VOICE)
+			_put(header, "_voice", {"index": header["index"], "samples": samples}, MAX_VOICE)
 		"EVNT":
 			var body = Wire.unpack(message["payload"])
 			if body != null:
-				_put(header, _events, {"kind": header["kind"], "body": body}, MAX_EVENTS)
+				_put(header, "_events", {"kind": header["kind"], "body": body}, MAX_EVENTS)
 		"RPLY":
 			var result = Wire.unpack(message["payload"])
-			_put({}, _events, {"kind": "reply", "body": {
+			_put({}, "_events", {"kind": "reply", "body": {
 				"id": header["id"], "op": header.get("op", ""), "ok": header["ok"],
 				"error": header.get("error", ""), "result": result if result != null else {},
 			}}, MAX_EVENTS)
 
 
-# Leaves an item; what is of an older stream or epoch is void from then on.
-func _put(header: Dictionary, items: Array, item: Dictionary, capacity: int) -> void:
+# Leaves an item in a list, which is named: take() puts another list in its place, so that it may
+# only be looked up under the lock. What is of an older stream or epoch is void from then on.
+func _put(header: Dictionary, list: String, item: Dictionary, capacity: int) -> void:
 	_mutex.lock()
 	if header.has("stream"):
 		_heard_ms = OS.get_ticks_msec()
@@ -200,6 +201,7 @@ func _put(header: Dictionary, items: Array, item: Dictionary, capacity: int) -> 
 				_pictures.pop_front()
 		item["stream"] = header["stream"]
 		item["epoch"] = header["epoch"]
+	var items: Array = get(list)
 	items.append(item)
 	if len(items) > capacity:
 		items.pop_front()

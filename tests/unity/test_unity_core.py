@@ -247,7 +247,6 @@ def test_other_versions_and_garbage(library: Path, tests: Path, tmp_path: Path) 
             while run.process.poll() is None:
                 for message in bad:
                     frames.send(message)
-                    # The newest refusal is then the one of the version.
                     frames.send(other)
                 locked.send(good)
                 if (tmp_path / "better").exists():

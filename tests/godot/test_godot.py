@@ -36,12 +36,17 @@ def environment(home: Path) -> dict[str, str]:
     return {**os.environ, "HOME": str(home), "LIBGL_ALWAYS_SOFTWARE": "1"}
 
 
+def run_script(name: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script of the addon's tests without a screen, on the golden messages."""
+    return subprocess.run(
+        ["godot3-server", "--path", PROJECT, "--script", f"res://tests/{name}.gd", GOLDEN],
+        capture_output=True, text=True, timeout=120, env=environment(home),
+    )  # fmt: skip
+
+
 @needs("godot3-server")
 def test_the_addon_decodes_every_golden_message_and_no_cut_of_one(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["godot3-server", "--path", PROJECT, "--script", "res://tests/golden.gd", GOLDEN],
-        capture_output=True, text=True, timeout=120, env=environment(tmp_path),
-    )  # fmt: skip
+    done = run_script("golden", tmp_path)
     messages = len(json.loads((GOLDEN / "index.json").read_text()))
     assert f"golden: {messages} messages, 0 failures" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0
@@ -50,10 +55,7 @@ def test_the_addon_decodes_every_golden_message_and_no_cut_of_one(tmp_path: Path
 
 @needs("godot3-server")
 def test_the_game_takes_while_the_thread_leaves(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["godot3-server", "--path", PROJECT, "--script", "res://tests/hammer.gd", GOLDEN],
-        capture_output=True, text=True, timeout=120, env=environment(tmp_path),
-    )  # fmt: skip
+    done = run_script("hammer", tmp_path)
     assert "some taken" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0
     assert "_ref" not in done.stdout + done.stderr
